@@ -1,0 +1,106 @@
+/* command.c - the table of commands, its help, and finding the one that was meant. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "libweir/base/log.h"
+#include "libweir/base/str.h"
+
+static const cli_command COMMANDS[] = {
+    {"up", "[APP] [--detach]",
+     "start everything for development: PostgreSQL, Redis, deploy, all services",
+     "Starts a private PostgreSQL and Redis under APP/.weir where weir.ini names none, deploys the "
+     "app, starts the four services and\n"
+     "prints their addresses. Stays until Ctrl-C; with --detach it returns once every service is "
+     "ready (`weir down` stops it).\n"
+     "A service that dies is started again.\n",
+     cli_up},
+    {"down", "[APP]", "stop what `weir up` started", "", cli_down},
+    {"env", "[APP]", "print the addresses as exports for a shell",
+     "Use it as: eval \"$(weir env APP)\"\n", cli_env},
+    {"deploy", "[APP] [--no-wait] [--json]",
+     "bring schema, commands, publication and read models into the database",
+     "Idempotent. Fails before it changes anything it cannot finish. Waits until new read models "
+     "are built, unless --no-wait.\n",
+     cli_deploy},
+    {"check", "[APP] [--json]",
+     "compile everything and say what would be refused, with place, reason and rewrite", "",
+     cli_check},
+    {"explain", "[APP] MODEL", "the plan of a read model: class, state, indexes, edges", "",
+     cli_explain},
+    {"send", "[--app APP] NAME JSON", "send a command",
+     "JSON may be - to read it from standard input.\n", cli_send},
+    {"get", "[--app APP] MODEL KEY…", "get a document",
+     "--min-position X/Y waits until the model has reached it (--wait-ms N).\n", cli_get},
+    {"tail", "[--app APP] [--table T] [--json]",
+     "the live change feed, with the command that caused each change", "", cli_tail},
+    {"status", "[APP] [--json]", "services, positions, lag, slot, log, models", "", cli_status},
+    {"verify", "[APP] [MODEL] [--repair] [--json]",
+     "compare Redis with PostgreSQL, both ways; exit 0 only at zero differences", "",
+     cli_verify_run},
+};
+enum { NCOMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
+
+static int usage(FILE *f)
+{
+    (void)fprintf(f, "weir - one SELECT, always true in Redis, provably equal to "
+                     "PostgreSQL\n\nusage: weir COMMAND …\n\n");
+    for (int i = 0; i < NCOMMANDS; i++) {
+        (void)fprintf(f, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+    }
+    (void)fprintf(f,
+                  "\nAPP is an app directory (default: here). `weir COMMAND --help` says more.\n");
+    return f == stdout ? 0 : 2;
+}
+
+static int help(const cli_command *c)
+{
+    (void)printf("usage: weir %s %s\n\n%s\n", c->name, c->usage, c->summary);
+    if (c->help[0]) {
+        (void)printf("\n%s", c->help);
+    }
+    return 0;
+}
+
+static int unknown(const char *word)
+{
+    const char *names[NCOMMANDS];
+    for (int i = 0; i < NCOMMANDS; i++) {
+        names[i] = COMMANDS[i].name;
+    }
+    const char *near = weir_nearest(word, names, NCOMMANDS);
+    if (near) {
+        (void)fprintf(stderr, "weir: there is no command %s; did you mean %s?\n", word, near);
+    } else {
+        (void)fprintf(stderr, "weir: there is no command %s; see weir --help\n", word);
+    }
+    return 2;
+}
+
+int cli_main(int argc, char **argv)
+{
+    weir_log_init("weir");
+    if (argc < 2) {
+        return usage(stderr);
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        return usage(stdout);
+    }
+    if (strcmp(word, "--version") == 0) {
+        (void)printf("weir %s\n", WEIR_VERSION);
+        return 0;
+    }
+    for (int i = 0; i < NCOMMANDS; i++) {
+        if (strcmp(word, COMMANDS[i].name) == 0) {
+            for (int k = 2; k < argc; k++) {
+                if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-h") == 0) {
+                    return help(&COMMANDS[i]);
+                }
+            }
+            return COMMANDS[i].run(argc - 2, argv + 2);
+        }
+    }
+    return unknown(word);
+}

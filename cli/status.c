@@ -1,0 +1,203 @@
+/* status.c - `weir status`: what every service says of itself, in one page. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/app.h"
+#include "cli/args.h"
+#include "cli/command.h"
+#include "libweir/base/buf.h"
+#include "libweir/codec/json.h"
+#include "libweir/io/curl.h"
+
+enum { TIMEOUT_MS = 3000, NSERVICES = 4 };
+
+struct service {
+    const char *name, *url;
+    bool answers;
+    weir_slice body;
+    weir_json *j;
+};
+
+static void ask(cli_app *app, struct service *s)
+{
+    weir_error err = {0};
+    weir_curl_response r = {0};
+    const char *url = weir_arena_printf(app->a, "%s/status", s->url);
+    s->answers =
+        weir_curl("GET", url, NULL, (weir_slice){0}, TIMEOUT_MS, app->a, &r, &err) == WEIR_OK &&
+        r.status == 200;
+    if (s->answers) {
+        s->body = r.body;
+        s->answers = weir_json_parse(&s->j, r.body, &err) == WEIR_OK;
+    }
+}
+
+static const char *bytes_text(weir_arena *a, int64_t n)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double v = (double)n;
+    size_t u = 0;
+    for (; v >= 1024 && u < 4; u++) {
+        v /= 1024;
+    }
+    return weir_arena_printf(a, u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+static const char *field(weir_arena *a, const weir_json *j, const char *key)
+{
+    weir_slice s;
+    int64_t n;
+    if (weir_json_str(j, key, &s)) {
+        return weir_arena_dupz(a, s);
+    }
+    return weir_json_i64(j, key, &n) ? weir_arena_printf(a, "%lld", (long long)n) : "";
+}
+
+static void show_waits(weir_arena *a, const weir_json *j)
+{
+    const weir_json *waits = weir_json_get(j, "waits");
+    for (size_t i = 0; i < weir_json_len(waits); i++) {
+        weir_slice s;
+        if (weir_json_text(weir_json_at(waits, i), &s)) {
+            (void)printf("             waits: %s\n", weir_arena_dupz(a, s));
+        }
+    }
+}
+
+static void show_service(weir_arena *a, const struct service *s)
+{
+    bool ready = false;
+    if (!s->answers) {
+        (void)printf("  %s✗%s %-10s does not answer on %s\n", cli_red(), cli_plain(), s->name,
+                     s->url);
+        return;
+    }
+    (void)weir_json_bool(s->j, "ready", &ready);
+    const char *position = field(a, s->j, "position");
+    (void)printf("  %s%s%s %-10s %-8s up %ss", ready ? cli_green() : cli_yellow(),
+                 ready ? "✓" : "…", cli_plain(), s->name, ready ? "ready" : "waiting",
+                 field(a, s->j, "uptime_s"));
+    (void)printf(position[0] ? "  position %s\n" : "\n", position);
+    show_waits(a, s->j);
+}
+
+static void show_bridge(weir_arena *a, const weir_json *j)
+{
+    int64_t n = 0;
+    const weir_json *slot = weir_json_get(j, "slot"), *log = weir_json_get(j, "log"),
+                    *subs = weir_json_get(j, "subscribers");
+    if (slot) {
+        (void)weir_json_i64(slot, "retained_bytes", &n);
+        (void)printf("\n  slot       %s, %s of WAL retained, confirmed %s\n",
+                     field(a, slot, "state"), bytes_text(a, n), field(a, slot, "confirmed"));
+    }
+    if (log && weir_json_i64(log, "bytes", &n)) {
+        (void)printf("  log        %s, %s frames\n", bytes_text(a, n), field(a, log, "frames"));
+    }
+    for (size_t i = 0; i < weir_json_len(subs); i++) {
+        const weir_json *s = weir_json_at(subs, i);
+        int64_t lag = 0;
+        (void)weir_json_i64(s, "lag_bytes", &lag);
+        (void)printf("  subscriber %s: %s at %s, %s behind\n", field(a, s, "name"),
+                     field(a, s, "state"), field(a, s, "position"), bytes_text(a, lag));
+    }
+}
+
+static void show_models(weir_arena *a, const weir_json *j)
+{
+    const weir_json *models = weir_json_get(j, "models");
+    int64_t lag_bytes = 0, lag_ms = 0;
+    if (!models) {
+        return;
+    }
+    (void)weir_json_i64(j, "lag_bytes", &lag_bytes);
+    (void)weir_json_i64(j, "lag_ms", &lag_ms);
+    (void)printf("\n  lag        %s, %lld ms\n", bytes_text(a, lag_bytes), (long long)lag_ms);
+    if (weir_json_len(models) > 0) {
+        (void)printf("\n  %s%-24s %-10s %10s %7s%s\n", cli_dim(), "model", "state", "documents",
+                     "parked", cli_plain());
+    }
+    for (size_t i = 0; i < weir_json_len(models); i++) {
+        const weir_json *m = weir_json_at(models, i);
+        double progress = 0;
+        const char *state = field(a, m, "state");
+        if (strcmp(state, "building") == 0 && weir_json_double(m, "progress", &progress)) {
+            state = weir_arena_printf(a, "%s %.0f%%", state, progress * 100);
+        }
+        (void)printf("  %-24s %-10s %10s %7s  %s\n", field(a, m, "name"), state,
+                     field(a, m, "documents"), field(a, m, "parked"), field(a, m, "reason"));
+    }
+}
+
+static void show_lanes(weir_arena *a, const weir_json *j)
+{
+    const weir_json *lanes = weir_json_get(j, "lanes");
+    for (size_t i = 0; i < weir_json_len(lanes); i++) {
+        const weir_json *l = weir_json_at(lanes, i);
+        (void)printf("%s%s %s commands in %s groups, %s retried\n",
+                     i ? "             lane " : "\n  lanes      lane ",
+                     weir_arena_printf(a, "%zu:", i), field(a, l, "executed"),
+                     field(a, l, "groups"), field(a, l, "retried"));
+    }
+}
+
+static void print_json(const struct service *services)
+{
+    (void)printf("{");
+    for (int i = 0; i < NSERVICES; i++) {
+        (void)printf("%s\"%s\": ", i ? ", " : "", services[i].name);
+        if (services[i].answers) {
+            (void)printf(WEIR_SLICE_FMT, WEIR_SLICE_ARG(weir_slice_trim(services[i].body)));
+        } else {
+            (void)printf("null");
+        }
+    }
+    (void)printf("}\n");
+}
+
+int cli_status(int argc, char **argv)
+{
+    cli_app app;
+    bool json = false;
+    const char *words[1];
+    int n = 0, bad = 0;
+    weir_error err = {0};
+    const cli_flag flags[] = {{"--json", NULL, &json}};
+    if (!cli_args("status", argc, argv, flags, 1, words, 1, &n)) {
+        return 2;
+    }
+    if (cli_app_open(&app, n ? words[0] : NULL, &err) != WEIR_OK) {
+        return cli_fail("status", &err);
+    }
+    struct service s[NSERVICES] = {
+        {.name = "bridge",
+         .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.bridge_port)},
+        {.name = "projector",
+         .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.projector_port)},
+        {.name = "write", .url = cli_app_write_url(&app)},
+        {.name = "read", .url = cli_app_read_url(&app)},
+    };
+    for (int i = 0; i < NSERVICES; i++) {
+        ask(&app, &s[i]);
+        bad += !s[i].answers;
+    }
+    if (json) {
+        print_json(s);
+    } else {
+        (void)printf("%s%s%s  %s\n", cli_bold(), app.name, cli_plain(), app.dir);
+        for (int i = 0; i < NSERVICES; i++) {
+            show_service(app.a, &s[i]);
+        }
+        show_bridge(app.a, s[0].j);
+        show_models(app.a, s[1].j);
+        show_lanes(app.a, s[2].j);
+        if (bad == NSERVICES) {
+            (void)printf("\n  nothing answers: start it with `weir up %s`\n", app.dir_word);
+        }
+    }
+    for (int i = 0; i < NSERVICES; i++) {
+        weir_json_free(s[i].j);
+    }
+    cli_app_close(&app);
+    return bad ? 1 : 0;
+}

@@ -1,0 +1,332 @@
+/* verify.c - `weir verify`: every model, the table of what was found, and --repair. */
+#include "cli/verify.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/command.h"
+#include "libweir/base/clock.h"
+#include "libweir/base/str.h"
+#include "libweir/codec/dockey.h"
+#include "libweir/codec/json.h"
+#include "libweir/codec/lsn.h"
+#include "projector/sql/compile.h"
+
+enum {
+    CONNECT_MS = 5000,
+    READY_MS = 600000,
+    REACH_MS = 60000,
+    POLL_MS = 50,
+    TELL_MS = 2000,
+    SHOW_BYTES = 160
+};
+
+struct totals {
+    uint64_t documents, differences;
+    int models;
+    bool failed;
+    bool json;
+};
+
+/* Waits until the model's entry in Redis says ready; tells progress meanwhile. */
+static weir_rc wait_ready(cli_verify *v, const char *model, bool quiet, weir_error *err)
+{
+    int64_t t0 = weir_mono_ms(), told = t0;
+    for (;;) {
+        const weir_redis_reply *r = NULL;
+        weir_json *j = NULL;
+        weir_error none;
+        int64_t generation = 0;
+        double progress = 0;
+        weir_slice state = WEIR_SLICE_LIT("not built"), reason = {0};
+        weir_slice argv[] = {WEIR_SLICE_LIT("HGET"), weir_dockey_models(v->a, v->ns),
+                             weir_slice_z(model)};
+        weir_rc rc = weir_redisc_call(v->redis, &r, 3, argv, err);
+        if (rc != WEIR_OK) {
+            return rc;
+        }
+        if (weir_redis_reply_type(r) == WEIR_REDIS_STRING &&
+            weir_json_parse(&j, weir_redis_reply_str(r), &none) == WEIR_OK) {
+            (void)weir_json_str(j, "state", &state);
+            (void)weir_json_str(j, "reason", &reason);
+            (void)weir_json_i64(j, "generation", &generation);
+            (void)weir_json_double(j, "progress", &progress);
+        }
+        bool ready = weir_slice_eqz(state, "ready");
+        bool stalled = weir_slice_eqz(state, "stalled");
+        int64_t now = weir_mono_ms();
+        if (stalled || now > t0 + READY_MS) {
+            rc = weir_fail(err, WEIR_E_STATE, 0, "%s is " WEIR_SLICE_FMT ": " WEIR_SLICE_FMT, model,
+                           WEIR_SLICE_ARG(state), WEIR_SLICE_ARG(reason));
+        } else if (!ready && !quiet && now > told + TELL_MS) {
+            (void)fprintf(stderr, "  %s: " WEIR_SLICE_FMT " %.0f%%\n", model, WEIR_SLICE_ARG(state),
+                          progress * 100);
+            told = now;
+        }
+        weir_json_free(j);
+        v->generation = (uint32_t)generation;
+        if (ready || rc != WEIR_OK) {
+            return rc;
+        }
+        (void)poll(NULL, 0, POLL_MS);
+    }
+}
+
+static weir_rc compile(cli_verify *v, const char *name, weir_slice source, weir_error *err)
+{
+    weir_diags ds;
+    weir_model_src src;
+    weir_catalog cat;
+    weir_plan *plan = NULL;
+    weir_diags_init(&ds, v->a);
+    weir_catalog_pg_init(&cat, v->pg, NULL, v->a);
+    weir_rc rc = weir_model_parse(source, name, v->a, &src, &ds);
+    rc = rc == WEIR_OK ? weir_plan_compile(&src, &cat, v->a, &plan, &ds, err) : rc;
+    if (rc != WEIR_OK && ds.n > 0) {
+        rc = weir_fail(err, rc, 0, "%s does not compile any more: %s; see weir check", name,
+                       ds.d[0].msg);
+    }
+    if (rc == WEIR_OK && plan->nkey > CLI_VERIFY_KEY_COLUMNS_MAX) {
+        rc = weir_fail(err, WEIR_E_LIMIT, 0, "%s has more than %d key columns", name,
+                       CLI_VERIFY_KEY_COLUMNS_MAX);
+    }
+    v->plan = plan;
+    return rc;
+}
+
+/* A table that was filled a moment ago has no statistics yet, and a nested SELECT planned without
+ * them can take minutes for what takes a second. Whether it may be analysed is not our business: a
+ * refusal is no failure. */
+static void analyze_new_tables(cli_verify *v)
+{
+    for (int i = 0; i < v->plan->ntables; i++) {
+        const weir_plan_table *t = &v->plan->tables[i];
+        weir_error ignored;
+        weir_pg_rows *r = NULL;
+        const char *name = weir_arena_printf(v->a, "%s.%s", weir_pg_ident(v->a, t->schema),
+                                             weir_pg_ident(v->a, t->name));
+        const char *never = "SELECT 1 FROM pg_class WHERE oid = to_regclass($1) AND reltuples < 0";
+        bool needed =
+            weir_pg_query(v->pg, never, 1, &name, &r, &ignored) == WEIR_OK && weir_pg_nrows(r) == 1;
+        weir_pg_rows_free(r);
+        if (needed && weir_pg_query(v->pg, weir_arena_printf(v->a, "ANALYZE %s", name), 0, NULL,
+                                    NULL, &ignored) != WEIR_OK) {
+            continue;
+        }
+    }
+}
+
+static weir_rc current_position(cli_verify *v, uint64_t *lsn, weir_error *err)
+{
+    weir_pg_rows *r = NULL;
+    weir_rc rc = weir_pg_query(v->pg, "SELECT pg_current_wal_flush_lsn()", 0, NULL, &r, err);
+    if (rc == WEIR_OK && !weir_lsn_parse(weir_pg_value(r, 0, 0), lsn)) {
+        rc = weir_fail(err, WEIR_E_PROTO, 0, "PostgreSQL gave no position");
+    }
+    weir_pg_rows_free(r);
+    return rc;
+}
+
+static void show_side(const char *name, weir_slice doc, size_t from)
+{
+    if (!doc.p) {
+        (void)printf("      %-9s (none)\n", name);
+        return;
+    }
+    size_t start = from > SHOW_BYTES / 4 ? from - SHOW_BYTES / 4 : 0;
+    size_t n = doc.n - start > SHOW_BYTES ? SHOW_BYTES : doc.n - start;
+    (void)printf("      %-9s %s%.*s%s\n", name, start ? "…" : "", (int)n, doc.p + start,
+                 start + n < doc.n ? "…" : "");
+}
+
+static void show_differences(const cli_verify *v)
+{
+    static const char *const kinds[] = {"", "missing in Redis", "different", "left over in Redis"};
+    for (int i = 0; i < v->nshown; i++) {
+        weir_slice x = v->shown[i].pg, y = v->shown[i].redis;
+        size_t at = 0;
+        while (at < x.n && at < y.n && x.p[at] == y.p[at]) {
+            at++;
+        }
+        at = x.p && y.p ? at : 0;
+        (void)printf("    %s%s%s %s\n", cli_red(), kinds[v->shown[i].kind], cli_plain(),
+                     v->shown[i].key);
+        show_side("postgres", x, at);
+        show_side("redis", y, at);
+    }
+}
+
+static void report(const cli_verify *v, const char *name, int64_t ms, struct totals *t)
+{
+    uint64_t diffs = v->missing + v->different + v->left_over;
+    if (t->json) {
+        (void)printf("%s{\"model\": \"%s\", \"documents\": %llu, \"missing\": %llu, \"different\": "
+                     "%llu, \"left_over\": %llu}",
+                     t->models ? ", " : "", name, (unsigned long long)v->documents,
+                     (unsigned long long)v->missing, (unsigned long long)v->different,
+                     (unsigned long long)v->left_over);
+    } else {
+        (void)printf("  %s%s%s %-24s %10llu documents  %llu differences  %.1f s\n",
+                     diffs ? cli_red() : cli_green(), diffs ? "✗" : "✓", cli_plain(), name,
+                     (unsigned long long)v->documents, (unsigned long long)diffs,
+                     (double)ms / 1000);
+        show_differences(v);
+    }
+    t->models++;
+    t->documents += v->documents;
+    t->differences += diffs;
+}
+
+static weir_rc verify_model(cli_verify *v, const char *name, weir_slice source, struct totals *t,
+                            weir_error *err)
+{
+    uint64_t lsn = 0;
+    int64_t t0 = weir_mono_ms();
+    v->a = weir_arena_new(0);
+    v->suspects = weir_map_new();
+    v->documents = v->missing = v->different = v->left_over = 0;
+    v->nhashes = 0;
+    v->nshown = 0;
+    weir_rc rc = compile(v, name, source, err);
+    rc = rc == WEIR_OK ? wait_ready(v, name, t->json, err) : rc;
+    if (rc == WEIR_OK) {
+        analyze_new_tables(v);
+    }
+    rc = rc == WEIR_OK ? current_position(v, &lsn, err) : rc;
+    rc = rc == WEIR_OK ? cli_verify_reach(v, lsn, REACH_MS, err) : rc;
+    rc = rc == WEIR_OK ? cli_verify_first(v, err) : rc;
+    rc = rc == WEIR_OK ? cli_verify_recheck(v, err) : rc;
+    if (rc == WEIR_OK) {
+        report(v, name, weir_mono_ms() - t0, t);
+    }
+    weir_map_free(v->suspects);
+    weir_arena_free(v->a);
+    return rc;
+}
+
+static weir_rc verify_all(cli_verify *v, const char *only, struct totals *t, weir_error *err)
+{
+    weir_pg_rows *r = NULL;
+    weir_rc rc = weir_pg_query(v->pg,
+                               "SELECT name, source FROM weir.read_model WHERE $1::text IS NULL OR "
+                               "name = $1 ORDER BY name",
+                               1, &only, &r, err);
+    for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(r); i++) {
+        rc = verify_model(v, weir_pg_valuez(r, i, 0), weir_pg_value(r, i, 1), t, err);
+        if (rc != WEIR_OK) {
+            weir_error_wrap(err, "%s", weir_pg_valuez(r, i, 0));
+        }
+    }
+    if (rc == WEIR_OK && only && weir_pg_nrows(r) == 0) {
+        rc = weir_fail(err, WEIR_E_NOTFOUND, 0, "no read model %s is deployed; see weir status",
+                       only);
+    }
+    weir_pg_rows_free(r);
+    return rc;
+}
+
+/* Takes the position out of Redis: the projector sees at its next write that Redis is not what it
+ * left, and writes everything again from its own state, removing what it does not know. A logical
+ * message makes that next write happen now. */
+static weir_rc repair(cli_verify *v, weir_error *err)
+{
+    const weir_redis_reply *r = NULL;
+    weir_arena *a = weir_arena_new(0);
+    weir_slice argv[] = {WEIR_SLICE_LIT("DEL"), weir_dockey_position(a, v->ns)};
+    weir_rc rc = weir_redisc_call(v->redis, &r, 2, argv, err);
+    rc = rc == WEIR_OK
+             ? weir_pg_query(v->pg, "SELECT pg_logical_emit_message(true, 'weir.verify', '')", 0,
+                             NULL, NULL, err)
+             : rc;
+    weir_arena_free(a);
+    return rc;
+}
+
+static weir_rc connect_both(cli_app *app, cli_verify *v, weir_error *err)
+{
+    weir_pg_conf conf = {.uri = app->s.postgres_uri,
+                         .application_name = "weir verify",
+                         .connect_timeout_ms = CONNECT_MS,
+                         .wait_max_ms = (int64_t)3600 * 1000,
+                         .options = "-c jit=off"};
+    weir_rc rc = cli_app_need_postgres(app, err);
+    rc = rc == WEIR_OK ? cli_app_need_redis(app, err) : rc;
+    rc = rc == WEIR_OK ? weir_pg_open(&v->pg, &conf, err) : rc;
+    rc = rc == WEIR_OK ? weir_redisc_open(&v->redis, app->s.redis_uri, READY_MS, err) : rc;
+    v->ns = app->s.redis_namespace;
+    v->progress = isatty(STDOUT_FILENO);
+    return rc;
+}
+
+static int conclude(const struct totals *t)
+{
+    if (t->json) {
+        (void)printf("], \"differences\": %llu}\n", (unsigned long long)t->differences);
+    } else if (t->models == 0) {
+        (void)printf("  no read model is deployed\n");
+    } else {
+        (void)printf("  %s%s%llu documents, %llu differences%s\n", cli_bold(),
+                     t->differences ? cli_red() : cli_green(), (unsigned long long)t->documents,
+                     (unsigned long long)t->differences, cli_plain());
+    }
+    return t->differences ? 1 : 0;
+}
+
+/* words: [APP] [MODEL]; one word is a model unless it is a directory. */
+static void app_and_model(const char **words, int n, const char **dir, const char **model)
+{
+    *dir = n > 0 ? words[0] : NULL;
+    *model = n > 1 ? words[1] : NULL;
+    if (n == 1 && access(words[0], F_OK) != 0) {
+        *dir = NULL;
+        *model = words[0];
+    }
+}
+
+static int run_verify(cli_app *app, const char *model, bool fix, bool json)
+{
+    weir_error err = {0};
+    cli_verify v = {0};
+    struct totals t = {.json = json};
+    weir_rc rc = connect_both(app, &v, &err);
+    if (rc == WEIR_OK && json) {
+        (void)printf("{\"models\": [");
+    }
+    rc = rc == WEIR_OK ? verify_all(&v, model, &t, &err) : rc;
+    if (rc == WEIR_OK && fix && t.differences > 0) {
+        if (!json) {
+            (void)printf("  repairing: the projector writes every document again\n");
+        }
+        struct totals again = {.json = json, .models = json ? t.models : 0};
+        rc = repair(&v, &err);
+        rc = rc == WEIR_OK ? verify_all(&v, model, &again, &err) : rc;
+        t = again;
+    }
+    free(v.hashes);
+    weir_pg_close(v.pg);
+    weir_redisc_close(v.redis);
+    return rc == WEIR_OK ? conclude(&t) : cli_fail("verify", &err);
+}
+
+int cli_verify_run(int argc, char **argv)
+{
+    const char *words[2], *dir = NULL, *model = NULL;
+    bool fix = false, json = false;
+    int n = 0;
+    cli_app app;
+    weir_error err = {0};
+    const cli_flag flags[] = {{"--repair", NULL, &fix}, {"--json", NULL, &json}};
+    if (!cli_args("verify", argc, argv, flags, 2, words, 2, &n)) {
+        return 2;
+    }
+    app_and_model(words, n, &dir, &model);
+    if (cli_app_open(&app, dir, &err) != WEIR_OK) {
+        return cli_fail("verify", &err);
+    }
+    int rc = run_verify(&app, model, fix, json);
+    cli_app_close(&app);
+    return rc;
+}

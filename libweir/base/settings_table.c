@@ -1,0 +1,109 @@
+/* settings_table.c - the only list of options: parser, --help and docs/configuration.md follow it.
+ */
+#include "libweir/base/settings_table.h"
+
+#define AT(field) offsetof(weir_settings, field)
+#define KIB       INT64_C(1024)
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
+#define TIB       (1024 * GIB)
+#define SECOND    INT64_C(1000)
+#define HOUR      (3600 * SECOND)
+#define PORT_MAX  INT64_C(65535)
+
+const weir_opt weir_settings_table[] = {
+    {"app", "name", WEIR_OPT_NAME, AT(app_name), "", 1, 40, false,
+     "Name of the application; part of slot, publication and Redis keys",
+     "the app directory's name"},
+    {"app", "log_level", WEIR_OPT_LEVEL, AT(log_level), "info", 0, 0, false,
+     "What is logged: debug, info, warn, error or off", NULL},
+
+    {"postgres", "uri", WEIR_OPT_TEXT, AT(postgres_uri), "", 0, 4096, true,
+     "The write model's database, postgresql://user:password@host:port/database",
+     "none: `weir up` starts a private one"},
+
+    {"redis", "uri", WEIR_OPT_TEXT, AT(redis_uri), "", 0, 4096, true,
+     "Where the read models live, redis://:password@host:port/db or unix:///path",
+     "none: `weir up` starts a private one"},
+    {"redis", "namespace", WEIR_OPT_TEXT, AT(redis_namespace), "", 1, 100, false,
+     "First part of every Redis key", "app.name"},
+
+    {"write", "listen", WEIR_OPT_TEXT, AT(write_listen), "127.0.0.1", 1, 255, false,
+     "Address of the command endpoint", NULL},
+    {"write", "port", WEIR_OPT_INT, AT(write_port), "7701", 0, PORT_MAX, false,
+     "Port of the command endpoint", NULL},
+    {"write", "lanes", WEIR_OPT_INT, AT(write_lanes), "2", 1, 64, false,
+     "PostgreSQL connections that execute groups of commands", NULL},
+    {"write", "group_max", WEIR_OPT_INT, AT(write_group_max), "48", 1, 60, false,
+     "Commands in one group transaction; PostgreSQL slows down past 64 subtransactions", NULL},
+    {"write", "queue_max", WEIR_OPT_INT, AT(write_queue_max), "4096", 1, 1000000, false,
+     "Commands that wait for a lane; more are answered 503", NULL},
+    {"write", "body_max_bytes", WEIR_OPT_BYTES, AT(write_body_max_bytes), "1M", KIB, GIB, false,
+     "Largest body of a command; more is answered 413", NULL},
+    {"write", "statement_timeout_ms", WEIR_OPT_MS, AT(write_statement_timeout_ms), "5000", 1, HOUR,
+     false, "Longest run of one command", NULL},
+    {"write", "connections_max", WEIR_OPT_INT, AT(write_connections_max), "2048", 1, 65536, false,
+     "Client connections at a time", NULL},
+
+    {"read", "listen", WEIR_OPT_TEXT, AT(read_listen), "127.0.0.1", 1, 255, false,
+     "Address of the query endpoint", NULL},
+    {"read", "port", WEIR_OPT_INT, AT(read_port), "7702", 0, PORT_MAX, false,
+     "Port of the query endpoint", NULL},
+    {"read", "threads", WEIR_OPT_INT, AT(read_threads), "0", 0, 256, false,
+     "Loop threads; 0: one per core", NULL},
+    {"read", "wait_max_ms", WEIR_OPT_MS, AT(read_wait_max_ms), "10000", 0, HOUR, false,
+     "Longest wait_ms a query may ask for", NULL},
+    {"read", "connections_max", WEIR_OPT_INT, AT(read_connections_max), "2048", 1, 65536, false,
+     "Client connections at a time", NULL},
+
+    {"bridge", "feed", WEIR_OPT_TEXT, AT(bridge_feed), "tcp://127.0.0.1:7703", 1, 255, false,
+     "NNG address of the change feed, tcp:// or ipc://", NULL},
+    {"bridge", "listen", WEIR_OPT_TEXT, AT(bridge_listen), "127.0.0.1", 1, 255, false,
+     "Address of the bridge's healthz, readyz and metrics", NULL},
+    {"bridge", "port", WEIR_OPT_INT, AT(bridge_port), "7704", 0, PORT_MAX, false,
+     "Port of the bridge's healthz, readyz and metrics", NULL},
+    {"bridge", "data_dir", WEIR_OPT_PATH, AT(bridge_data_dir), ".weir/bridge", 1, 4000, false,
+     "Folder of the durable log, on a local disk", NULL},
+    {"bridge", "slot", WEIR_OPT_NAME, AT(bridge_slot), "", 1, 63, false,
+     "Name of the replication slot", "weir_ + app.name"},
+    {"bridge", "publication", WEIR_OPT_NAME, AT(bridge_publication), "", 1, 63, false,
+     "Name of the publication", "weir_ + app.name"},
+    {"bridge", "log_map_bytes", WEIR_OPT_BYTES, AT(bridge_log_map_bytes), "64G", MIB, 64 * TIB,
+     false, "Address space of the log; the file is sparse and grows as needed", NULL},
+    {"bridge", "log_keep_ms", WEIR_OPT_MS, AT(bridge_log_keep_ms), "60s", 0,
+     INT64_C(24) * 366 * HOUR, false,
+     "Frames younger than this are kept even when every subscriber has acknowledged them", NULL},
+    {"bridge", "log_max_bytes", WEIR_OPT_BYTES, AT(bridge_log_max_bytes), "", 64 * KIB, 64 * TIB,
+     false, "Size at which the slowest subscriber is given up (lapsed) instead of keeping more",
+     "a quarter of log_map_bytes"},
+    {"bridge", "heartbeat_ms", WEIR_OPT_MS, AT(bridge_heartbeat_ms), "10s", 10, HOUR, false,
+     "A logical message this often on an idle database, so that the slot moves on", NULL},
+    {"bridge", "ring_max_bytes", WEIR_OPT_BYTES, AT(bridge_ring_max_bytes), "32M", 64 * KIB,
+     16 * GIB, false, "Changes decoded but not yet in the log; reading pauses beyond", NULL},
+    {"bridge", "copy_chunk_rows", WEIR_OPT_INT, AT(bridge_copy_chunk_rows), "10000", 1, 10000000,
+     false, "Rows per step of the first copy of the published tables", NULL},
+
+    {"projector", "listen", WEIR_OPT_TEXT, AT(projector_listen), "127.0.0.1", 1, 255, false,
+     "Address of the projector's healthz, readyz and metrics", NULL},
+    {"projector", "port", WEIR_OPT_INT, AT(projector_port), "7705", 0, PORT_MAX, false,
+     "Port of the projector's healthz, readyz and metrics", NULL},
+    {"projector", "data_dir", WEIR_OPT_PATH, AT(projector_data_dir), ".weir/projector", 1, 4000,
+     false, "Folder of the projector's state, on a local disk", NULL},
+    {"projector", "map_bytes", WEIR_OPT_BYTES, AT(projector_map_bytes), "64G", MIB, 64 * TIB, false,
+     "Address space of the state; the file is sparse and grows as needed", NULL},
+    {"projector", "batch_bytes", WEIR_OPT_BYTES, AT(projector_batch_bytes), "1M", 4 * KIB, 64 * MIB,
+     false, "Bytes asked from the feed at a time", NULL},
+    {"projector", "document_max_bytes", WEIR_OPT_BYTES, AT(projector_document_max_bytes), "16M",
+     KIB, 512 * MIB, false, "Largest document; a larger one is parked and counted", NULL},
+    {"projector", "multi_max_bytes", WEIR_OPT_BYTES, AT(projector_multi_max_bytes), "4M", KIB,
+     512 * MIB, false, "Size at which a batch is cut into several MULTI", NULL},
+    {"projector", "checkpoint_ms", WEIR_OPT_MS, AT(projector_checkpoint_ms), "1000", 1, HOUR, false,
+     "How often the state is synced to disk", NULL},
+};
+
+const size_t weir_settings_table_len = sizeof weir_settings_table / sizeof weir_settings_table[0];
+
+bool weir_opt_is_text(const weir_opt *o)
+{
+    return o->type <= WEIR_OPT_PATH;
+}

@@ -1,0 +1,220 @@
+/* http.c - the HTTP server: one libmicrohttpd daemon driven by our loop.
+ *
+ * The daemon has its own epoll descriptor, which we watch; MHD_run does the rest without waiting.
+ * Two things it does not tell by that descriptor: connections resumed by us, and connections it has
+ * not finished with (MHD_get_timeout says 0); both are taken care of in drive(). It knows
+ * inactivity only, so a client that sends a byte now and then is ended by our tick.
+ */
+#include "libweir/io/http.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/base/log.h"
+#include "libweir/base/xalloc.h"
+#include "libweir/io/http_priv.h"
+
+static void drive(weir_http *h)
+{
+    if (h->running || !h->daemon) {
+        return;
+    }
+    h->running = true;
+    h->resumed = false;
+    unsigned long long wait_ms = 0;
+    int runs = 0;
+    do {
+        (void)MHD_run(h->daemon);
+    } while (++runs < HTTP_RUNS_MAX && MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES &&
+             wait_ms == 0);
+    h->running = false;
+    if (runs == HTTP_RUNS_MAX) { /* let others have their turn, then go on at once */
+        weir_loop_timer_arm(h->tick, 0, false);
+    }
+}
+
+static void on_epoll(void *arg, unsigned events)
+{
+    (void)events;
+    drive(arg);
+}
+
+static void on_turn(void *arg)
+{
+    weir_http *h = arg;
+    if (h->resumed) {
+        drive(h);
+    }
+}
+
+static void end_slow_peers(weir_http *h, int64_t now_ms)
+{
+    int64_t limit_ms = (int64_t)h->conf.idle_timeout_s * 1000;
+    for (http_peer *p = h->peers; p; p = p->next) {
+        /* Waiting includes the idle time before a request, which the library bounds by the same
+         * limit: hence twice. */
+        int64_t allowed_ms = p->state == PEER_WAITING ? 2 * limit_ms : limit_ms;
+        if (p->state == PEER_ANSWERING || now_ms - p->since_ms <= allowed_ms) {
+            continue;
+        }
+        const union MHD_ConnectionInfo *ci =
+            MHD_get_connection_info(p->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+        if (ci) {
+            (void)shutdown(ci->connect_fd, SHUT_RDWR); /* the library notices and cleans up */
+        }
+        p->since_ms = now_ms;
+    }
+}
+
+static void on_tick(void *arg)
+{
+    weir_http *h = arg;
+    unsigned long long wait_ms = 0;
+    end_slow_peers(h, weir_mono_ms());
+    drive(h);
+    int64_t next_ms = HTTP_TICK_MS;
+    if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES && wait_ms < HTTP_TICK_MS) {
+        next_ms = (int64_t)wait_ms;
+    }
+    weir_loop_timer_arm(h->tick, next_ms, false);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    weir_http *h = cls;
+    http_peer *p = *socket_context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        p = weir_xcalloc(1, sizeof *p);
+        *p = (http_peer){.conn = conn, .since_ms = weir_mono_ms(), .next = h->peers};
+        if (p->next) {
+            p->next->prev = p;
+        }
+        h->peers = p;
+        h->nconns++;
+        *socket_context = p;
+    } else if (p) {
+        *(p->prev ? &p->prev->next : &h->peers) = p->next;
+        if (p->next) {
+            p->next->prev = p->prev;
+        }
+        h->nconns--;
+        *socket_context = NULL;
+        free(p);
+    }
+}
+
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *addr, socklen_t n)
+{
+    weir_http *h = cls;
+    (void)addr;
+    (void)n;
+    if (h->nconns >= h->conf.connections_max) {
+        WEIR_DEBUG("HTTP-CONNECTIONS-FULL", "connections=%u", h->nconns);
+        return MHD_NO;
+    }
+    return MHD_YES;
+}
+
+static struct MHD_Daemon *start_daemon(weir_http *h, int fd)
+{
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    return MHD_start_daemon(
+        flags, 0, on_accept, h, weir_http_on_access, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, h->conf.connections_max + 16U,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, h->conf.header_max_bytes, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)h->conf.idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, weir_http_on_uri, h,
+        MHD_OPTION_NOTIFY_COMPLETED, weir_http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, h, MHD_OPTION_END);
+}
+
+static weir_rc attach(weir_http *h, weir_error *err)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info) {
+        return weir_fail(err, WEIR_E_SYS, 0, "libmicrohttpd was built without epoll");
+    }
+    h->source = weir_loop_add(h->l, info->epoll_fd, WEIR_LOOP_IN, on_epoll, h, err);
+    if (!h->source) {
+        return WEIR_E_SYS;
+    }
+    h->tick = weir_loop_timer_new(h->l, on_tick, h);
+    weir_loop_timer_arm(h->tick, HTTP_TICK_MS, false);
+    weir_loop_on_turn(h->l, on_turn, h);
+    return WEIR_OK;
+}
+
+weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf, weir_error *err)
+{
+    weir_http *h = weir_xcalloc(1, sizeof *h);
+    h->l = l;
+    h->conf = *conf;
+    h->conf.listen = NULL; /* borrowed, not needed any more */
+    h->conf.header_max_bytes =
+        conf->header_max_bytes ? conf->header_max_bytes : HTTP_HEADER_DEFAULT_BYTES;
+    h->conf.idle_timeout_s = conf->idle_timeout_s > 0 ? conf->idle_timeout_s : HTTP_IDLE_DEFAULT_S;
+    h->conf.connections_max = conf->connections_max ? conf->connections_max : 1024;
+    int fd = -1;
+    weir_rc rc = weir_http_listen(conf, &fd, &h->port, err);
+    if (rc != WEIR_OK) {
+        goto out;
+    }
+    h->daemon = start_daemon(h, fd);
+    if (!h->daemon) {
+        (void)close(fd);
+        rc = weir_fail_errno(err, "cannot start the HTTP server");
+        goto out;
+    }
+    rc = attach(h, err);
+out:
+    if (rc != WEIR_OK) {
+        weir_http_close(h);
+        h = NULL;
+    }
+    *out = h;
+    return rc;
+}
+
+int weir_http_port(const weir_http *h)
+{
+    return h->port;
+}
+
+size_t weir_http_pending(const weir_http *h)
+{
+    return h->npending;
+}
+
+void weir_http_stop_accepting(weir_http *h)
+{
+    if (h->stopping) {
+        return;
+    }
+    h->stopping = true;
+    MHD_socket fd = MHD_quiesce_daemon(h->daemon);
+    if (fd != MHD_INVALID_SOCKET) {
+        (void)close(fd);
+    }
+}
+
+void weir_http_close(weir_http *h)
+{
+    if (!h) {
+        return;
+    }
+    h->closing = true;
+    while (h->pending) { /* suspended connections must be resumed before the daemon stops */
+        weir_http_problem(h->pending, 503, NULL, "the service is stopping", NULL);
+    }
+    if (h->daemon) {
+        drive(h);
+        weir_loop_del(h->source);
+        MHD_stop_daemon(h->daemon);
+        weir_loop_off_turn(h->l, on_turn, h);
+    }
+    weir_loop_timer_free(h->tick);
+    weir_http_pool_free(h);
+    free(h);
+}

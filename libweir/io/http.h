@@ -1,0 +1,72 @@
+/* http.h - an HTTP/1.1 server on a loop (libmicrohttpd, external epoll): whole requests in, one
+ * reply out, now or later.
+ *
+ * Everything runs on the loop thread. Limits answer by themselves: body 413, headers 431, slow
+ * client 408/closed, too many connections refused at accept.
+ */
+#ifndef WEIR_IO_HTTP_H
+#define WEIR_IO_HTTP_H
+
+#include "libweir/base/arena.h"
+#include "libweir/base/metrics.h"
+#include "libweir/io/loop.h"
+
+typedef struct weir_http weir_http;
+typedef struct weir_http_req weir_http_req;
+
+/* Called when a request is complete. Must lead to exactly one weir_http_reply, in the call or later
+ * on this loop. */
+typedef void weir_http_fn(void *arg, weir_http_req *req);
+
+typedef struct weir_http_conf {
+    const char *listen; /* address, "127.0.0.1" */
+    int port;           /* 0: any free one, see weir_http_port */
+    bool reuseport;     /* several loops share the port */
+    size_t body_max_bytes;
+    size_t header_max_bytes; /* 0: 32 KiB */
+    int idle_timeout_s; /* 0: 15; a request that does not arrive completely in this time ends */
+    unsigned connections_max;
+    weir_http_fn *handler;
+    void *arg;
+} weir_http_conf;
+
+WEIR_MUST_CHECK weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf,
+                                       weir_error *err);
+int weir_http_port(const weir_http *h);
+void weir_http_stop_accepting(weir_http *h); /* finish what is there, refuse new connections */
+size_t
+weir_http_pending(const weir_http *h); /* requests handed to the handler and not yet replied */
+/* Requests not yet replied get 503 and their handles become invalid. */
+void weir_http_close(weir_http *h);
+
+/* Request: everything borrowed lives until the reply has been sent. */
+weir_arena *weir_http_arena(weir_http_req *req); /* ceiling: 4 x body_max, at least 1 MiB */
+const char *weir_http_method(const weir_http_req *req);
+const char *
+weir_http_path(const weir_http_req *req); /* without query; percent-encoding as received */
+const char *weir_http_header(const weir_http_req *req, const char *name); /* NULL when absent */
+const char *weir_http_query(const weir_http_req *req,
+                            const char *name); /* percent-decoded; NULL when absent */
+weir_slice weir_http_body(const weir_http_req *req);
+/* fn(arg) runs when the client went away (or shut down its sending side) before the reply; the
+ * reply must still be called (it is then dropped). Costs two system calls: for requests that wait
+ * long. fn NULL takes it back. */
+void weir_http_on_gone(weir_http_req *req, weir_loop_fn *fn, void *arg);
+
+/* A response header; name and value are copied. Before the reply. */
+void weir_http_set_header(weir_http_req *req, const char *name, const char *value);
+/* Copies body. After this call req must not be touched. content_type NULL: none. */
+void weir_http_reply(weir_http_req *req, int status, const char *content_type, weir_slice body);
+/* RFC 9457 problem document:
+ * {"type":"about:blank"|type,"title":…,"status":…,"detail":…,"instance":path}. type NULL:
+ * about:blank. extra: further members as JSON text without braces ("\"sqlstate\":\"23505\""), or
+ * NULL. */
+void weir_http_problem(weir_http_req *req, int status, const char *type, const char *detail,
+                       const char *extra);
+const char *weir_http_reason(int status);
+
+/* Splits a path into percent-decoded segments in the request's arena; false when it is malformed or
+ * has more than max. */
+WEIR_MUST_CHECK bool weir_http_segments(weir_http_req *req, weir_slice *out, size_t max, size_t *n);
+
+#endif

@@ -1,0 +1,98 @@
+/* http_priv.h - the server's own structs, shared by http.c, http_req.c and http_listen.c only. */
+#ifndef WEIR_IO_HTTP_PRIV_H
+#define WEIR_IO_HTTP_PRIV_H
+
+#include <microhttpd.h>
+
+#include "libweir/base/buf.h"
+#include "libweir/io/http.h"
+
+enum {
+    HTTP_HEADER_DEFAULT_BYTES = 32 * 1024,
+    HTTP_IDLE_DEFAULT_S = 15,
+    HTTP_POOL_MAX = 1024,             /* request objects kept for reuse */
+    HTTP_BODY_KEEP_BYTES = 64 * 1024, /* larger body buffers are not kept */
+    HTTP_DISCARD_MAX_BYTES =
+        8 * 1024 * 1024, /* read past the limit so that the client sees our 413 */
+    HTTP_RESPONSE_HEADERS_MAX = 24,
+    HTTP_RUNS_MAX = 64,
+    HTTP_TICK_MS = 1000
+};
+
+/* What a connection does, for the time limits that the library does not have (it only knows
+ * inactivity). */
+typedef enum http_peer_state {
+    PEER_WAITING,   /* for a request line and its headers, or idle */
+    PEER_RECEIVING, /* request line seen */
+    PEER_ANSWERING  /* request complete; no limit of ours */
+} http_peer_state;
+
+typedef struct http_peer {
+    struct MHD_Connection *conn;
+    http_peer_state state;
+    int64_t since_ms;
+    struct http_peer *prev, *next;
+} http_peer;
+
+typedef enum http_req_state {
+    REQ_NEW,      /* request line seen */
+    REQ_READING,  /* headers seen, body arriving */
+    REQ_PENDING,  /* complete, handed to the handler */
+    REQ_ANSWERED, /* response made, not yet queued */
+    REQ_QUEUED
+} http_req_state;
+
+struct weir_http_req {
+    weir_http *h;
+    struct MHD_Connection *conn;
+    http_peer *peer;
+    http_req_state state;
+    bool in_handler, too_large;
+    const char *method;
+    const char *path;
+    size_t received_bytes;
+    weir_buf body;
+    weir_arena *arena;
+    struct MHD_Response *response;
+    int status;
+    struct {
+        const char *name, *value;
+    } headers[HTTP_RESPONSE_HEADERS_MAX];
+    size_t nheaders;
+    weir_loop_fn *gone_fn;
+    void *gone_arg;
+    weir_loop_fd *gone_source;
+    weir_http_req *prev, *next; /* pending list; next also chains the pool */
+};
+
+struct weir_http {
+    weir_loop *l;
+    weir_http_conf conf;
+    struct MHD_Daemon *daemon;
+    weir_loop_fd *source;
+    weir_loop_timer *tick;
+    int port;
+    bool running, resumed, stopping;
+    bool closing; /* the handler's world may be gone: it is not called any more */
+    unsigned nconns;
+    http_peer *peers;
+    weir_http_req *pending;
+    size_t npending;
+    weir_http_req *pool;
+    size_t npool;
+};
+
+/* A listening socket, non-blocking; *port is the one it got. */
+WEIR_MUST_CHECK weir_rc weir_http_listen(const weir_http_conf *conf, int *fd, int *port,
+                                         weir_error *err);
+
+/* Callbacks of the library, in http_req.c. */
+void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn);
+enum MHD_Result weir_http_on_access(void *cls, struct MHD_Connection *conn, const char *url,
+                                    const char *method, const char *version, const char *upload,
+                                    size_t *upload_bytes, void **con_cls);
+void weir_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                            enum MHD_RequestTerminationCode why);
+void weir_http_pool_free(weir_http *h);
+
+#endif

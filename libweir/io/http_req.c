@@ -1,0 +1,349 @@
+/* http_req.c - one request: from the request line to the reply.
+ *
+ * The library calls us: on_uri (request line), on_access once after the headers, then per piece of
+ * body, then once with no bytes left, where the handler runs. A reply made there is queued at once;
+ * otherwise the connection is suspended, and after the reply resumed, whereupon on_access comes
+ * once more. on_completed ends it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/io/http_priv.h"
+
+static weir_http_req *req_new(weir_http *h)
+{
+    weir_http_req *req = h->pool;
+    if (req) {
+        h->pool = req->next;
+        h->npool--;
+        req->next = NULL;
+        return req;
+    }
+    size_t ceiling = h->conf.body_max_bytes > (1U << 18) ? h->conf.body_max_bytes * 4 : 1U << 20;
+    req = calloc(1, sizeof *req);
+    if (!req) {
+        abort();
+    }
+    req->h = h;
+    req->arena = weir_arena_new(ceiling);
+    weir_buf_init(&req->body, h->conf.body_max_bytes);
+    return req;
+}
+
+static void req_destroy(weir_http_req *req)
+{
+    weir_arena_free(req->arena);
+    weir_buf_fini(&req->body);
+    free(req);
+}
+
+static void req_recycle(weir_http_req *req)
+{
+    weir_http *h = req->h;
+    if (h->npool >= HTTP_POOL_MAX) {
+        req_destroy(req);
+        return;
+    }
+    weir_arena *arena = req->arena;
+    weir_buf body = req->body;
+    weir_arena_reset(arena);
+    weir_buf_reset(&body);
+    if (body.cap > HTTP_BODY_KEEP_BYTES) {
+        weir_buf_fini(&body);
+        weir_buf_init(&body, h->conf.body_max_bytes);
+    }
+    *req = (weir_http_req){.h = h, .arena = arena, .body = body, .next = h->pool};
+    h->pool = req;
+    h->npool++;
+}
+
+void weir_http_pool_free(weir_http *h)
+{
+    while (h->pool) {
+        weir_http_req *req = h->pool;
+        h->pool = req->next;
+        req_destroy(req);
+    }
+}
+
+static void peer_enter(weir_http_req *req, http_peer_state state)
+{
+    if (req->peer) {
+        req->peer->state = state;
+        req->peer->since_ms = weir_mono_ms();
+    }
+}
+
+void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+    weir_http_req *req = req_new(cls);
+    req->conn = conn;
+    const union MHD_ConnectionInfo *ci =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    req->peer = ci ? ci->socket_context : NULL;
+    peer_enter(req, PEER_RECEIVING);
+    req->path = weir_arena_dupz(req->arena, weir_slice_of(uri, strcspn(uri, "?")));
+    return req;
+}
+
+static enum MHD_Result queue_response(weir_http_req *req)
+{
+    enum MHD_Result r = MHD_queue_response(req->conn, (unsigned)req->status, req->response);
+    MHD_destroy_response(req->response);
+    req->response = NULL;
+    req->state = REQ_QUEUED;
+    return r;
+}
+
+static void enter_pending(weir_http_req *req)
+{
+    weir_http *h = req->h;
+    req->state = REQ_PENDING;
+    req->next = h->pending;
+    if (req->next) {
+        req->next->prev = req;
+    }
+    h->pending = req;
+    h->npending++;
+    peer_enter(req, PEER_ANSWERING);
+}
+
+static void leave_pending(weir_http_req *req)
+{
+    weir_http *h = req->h;
+    *(req->prev ? &req->prev->next : &h->pending) = req->next;
+    if (req->next) {
+        req->next->prev = req->prev;
+    }
+    req->prev = req->next = NULL;
+    h->npending--;
+    weir_loop_del(req->gone_source);
+    req->gone_source = NULL;
+}
+
+static void refuse_large(weir_http_req *req)
+{
+    char detail[96];
+    (void)snprintf(detail, sizeof detail, "the body is larger than %zu bytes",
+                   req->h->conf.body_max_bytes);
+    weir_http_problem(req, 413, NULL, detail, NULL);
+}
+
+/* After the headers. A response queued already here makes the library close the connection instead
+ * of reading the body; that is right for a client that waits for 100-continue or announces more
+ * than we are willing to throw away. */
+static enum MHD_Result begin(weir_http_req *req, const char *method)
+{
+    req->method = method;
+    req->state = REQ_READING;
+    const char *length = MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, "Content-Length");
+    uint64_t announced = 0;
+    if (!length || !weir_slice_u64(weir_slice_z(length), &announced)) {
+        return MHD_YES;
+    }
+    if (announced <= req->h->conf.body_max_bytes) {
+        (void)weir_buf_reserve(&req->body, (size_t)announced);
+        return MHD_YES;
+    }
+    req->too_large = true;
+    bool asks = MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, "Expect") != NULL;
+    if (!asks && announced - req->h->conf.body_max_bytes <= HTTP_DISCARD_MAX_BYTES) {
+        return MHD_YES;
+    }
+    req->in_handler = true;
+    enter_pending(req);
+    refuse_large(req);
+    req->in_handler = false;
+    return queue_response(req);
+}
+
+static enum MHD_Result take_body(weir_http_req *req, const char *upload, size_t *upload_bytes)
+{
+    size_t n = *upload_bytes;
+    *upload_bytes = 0;
+    req->received_bytes += n;
+    if (req->received_bytes <= req->h->conf.body_max_bytes) {
+        weir_buf_put(&req->body, upload, n);
+        return req->body.failed ? MHD_NO : MHD_YES;
+    }
+    /* No response can be queued in the middle of a body: read on for a while, so that the client
+     * gets its 413. */
+    req->too_large = true;
+    return req->received_bytes - req->h->conf.body_max_bytes > HTTP_DISCARD_MAX_BYTES ? MHD_NO
+                                                                                      : MHD_YES;
+}
+
+static enum MHD_Result complete(weir_http_req *req)
+{
+    enter_pending(req);
+    req->in_handler = true;
+    if (req->h->closing) {
+        weir_http_problem(req, 503, NULL, "the service is stopping", NULL);
+    } else if (req->too_large) {
+        refuse_large(req);
+    } else {
+        req->h->conf.handler(req->h->conf.arg, req);
+    }
+    req->in_handler = false;
+    if (req->state == REQ_ANSWERED) {
+        return queue_response(req);
+    }
+    MHD_suspend_connection(req->conn);
+    return MHD_YES;
+}
+
+enum MHD_Result weir_http_on_access(void *cls, struct MHD_Connection *conn, const char *url,
+                                    const char *method, const char *version, const char *upload,
+                                    size_t *upload_bytes, void **con_cls)
+{
+    weir_http_req *req = *con_cls;
+    (void)cls;
+    (void)conn;
+    (void)url;
+    (void)version;
+    if (!req || !req->path) {
+        return MHD_NO;
+    }
+    switch (req->state) {
+    case REQ_NEW: return begin(req, method);
+    case REQ_READING:
+        return *upload_bytes > 0 ? take_body(req, upload, upload_bytes) : complete(req);
+    case REQ_ANSWERED: return queue_response(req);
+    case REQ_PENDING:
+    case REQ_QUEUED: break;
+    }
+    return MHD_NO;
+}
+
+void weir_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+                            enum MHD_RequestTerminationCode why)
+{
+    weir_http_req *req = *con_cls;
+    (void)cls;
+    (void)conn;
+    (void)why;
+    *con_cls = NULL;
+    if (!req) {
+        return;
+    }
+    if (req->state == REQ_PENDING) {
+        abort(); /* our bug: a suspended connection cannot end, weir_http_close resumes all */
+    }
+    peer_enter(req, PEER_WAITING);
+    if (req->response) {
+        MHD_destroy_response(req->response);
+        req->response = NULL;
+    }
+    req_recycle(req);
+}
+
+weir_arena *weir_http_arena(weir_http_req *req)
+{
+    return req->arena;
+}
+
+const char *weir_http_method(const weir_http_req *req)
+{
+    return req->method;
+}
+
+const char *weir_http_path(const weir_http_req *req)
+{
+    return req->path;
+}
+
+const char *weir_http_header(const weir_http_req *req, const char *name)
+{
+    return MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, name);
+}
+
+const char *weir_http_query(const weir_http_req *req, const char *name)
+{
+    const char *value = NULL;
+    size_t n = 0;
+    if (MHD_lookup_connection_value_n(req->conn, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
+                                      &n) != MHD_YES) {
+        return NULL;
+    }
+    return value ? value : ""; /* "?flag" without "=" */
+}
+
+weir_slice weir_http_body(const weir_http_req *req)
+{
+    return weir_buf_slice(&req->body);
+}
+
+static void on_gone_event(void *arg, unsigned events)
+{
+    weir_http_req *req = arg;
+    if (!(events & WEIR_LOOP_HUP) || req->state != REQ_PENDING) {
+        return;
+    }
+    weir_loop_del(req->gone_source);
+    req->gone_source = NULL;
+    req->gone_fn(req->gone_arg);
+}
+
+void weir_http_on_gone(weir_http_req *req, weir_loop_fn *fn, void *arg)
+{
+    req->gone_fn = fn;
+    req->gone_arg = arg;
+    if (!fn) {
+        weir_loop_del(req->gone_source);
+        req->gone_source = NULL;
+        return;
+    }
+    /* The library does not look at suspended connections; we watch the descriptor in our own epoll
+     * set until the reply. */
+    const union MHD_ConnectionInfo *ci =
+        MHD_get_connection_info(req->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (ci && !req->gone_source) {
+        req->gone_source =
+            weir_loop_add(req->h->l, ci->connect_fd, WEIR_LOOP_HUP, on_gone_event, req, NULL);
+    }
+}
+
+void weir_http_set_header(weir_http_req *req, const char *name, const char *value)
+{
+    if (req->nheaders == HTTP_RESPONSE_HEADERS_MAX) {
+        return;
+    }
+    req->headers[req->nheaders].name = weir_arena_strdup(req->arena, name);
+    req->headers[req->nheaders].value = weir_arena_strdup(req->arena, value);
+    if (req->headers[req->nheaders].name && req->headers[req->nheaders].value) {
+        req->nheaders++;
+    }
+}
+
+void weir_http_reply(weir_http_req *req, int status, const char *content_type, weir_slice body)
+{
+    if (req->state != REQ_PENDING) {
+        abort(); /* our bug: replied twice */
+    }
+    union {
+        const char *in;
+        void *out;
+    } p = {.in = body.n ? body.p : ""}; /* the library takes void * but only copies from it */
+    req->response = MHD_create_response_from_buffer(body.n, p.out, MHD_RESPMEM_MUST_COPY);
+    if (!req->response) {
+        abort();
+    }
+    if (content_type) {
+        (void)MHD_add_response_header(req->response, "Content-Type", content_type);
+    }
+    for (size_t i = 0; i < req->nheaders; i++) {
+        (void)MHD_add_response_header(req->response, req->headers[i].name, req->headers[i].value);
+    }
+    if (req->h->stopping) {
+        (void)MHD_add_response_header(req->response, "Connection", "close");
+    }
+    req->status = status;
+    leave_pending(req);
+    req->state = REQ_ANSWERED;
+    if (!req->in_handler) {
+        MHD_resume_connection(req->conn);
+        req->h->resumed = true;
+        weir_loop_again(req->h->l);
+    }
+}

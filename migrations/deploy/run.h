@@ -1,0 +1,35 @@
+/* run.h - one deploy in progress, shared by the steps of this folder. */
+#ifndef WEIR_MIGRATIONS_DEPLOY_RUN_H
+#define WEIR_MIGRATIONS_DEPLOY_RUN_H
+
+#include "migrations/deploy/appdir.h"
+#include "migrations/deploy/deploy.h"
+
+typedef struct dep_run {
+    weir_pg *pg;
+    const weir_settings *s;
+    dep_report *r;
+    weir_arena *a;    /* the report's */
+    int64_t revision; /* that this deploy will have */
+    const char *xid;  /* of the one transaction */
+    bool changed;     /* something the services must look at */
+} dep_run;
+
+void dep_add(dep_report *r, dep_kind kind, const char *name, const char *hint, const char *fmt, ...)
+    WEIR_PRINTF(5, 6);
+
+/* Steps, all inside the transaction. */
+WEIR_MUST_CHECK weir_rc dep_server_check(dep_run *d, weir_error *err); /* before it */
+WEIR_MUST_CHECK weir_rc dep_control_install(dep_run *d, weir_error *err);
+WEIR_MUST_CHECK weir_rc dep_schema_apply(dep_run *d, const dep_appdir *app, weir_error *err);
+WEIR_MUST_CHECK weir_rc dep_commands_apply(dep_run *d, const dep_appdir *app, weir_error *err);
+WEIR_MUST_CHECK weir_rc dep_publication_apply(dep_run *d, weir_error *err);
+WEIR_MUST_CHECK weir_rc dep_models_apply(dep_run *d, const dep_appdir *app, weir_error *err);
+
+/* Runs one of the app's files; refuses what would end the transaction, and undoes SET and SET ROLE
+ * behind it. */
+WEIR_MUST_CHECK weir_rc dep_run_file(dep_run *d, const dep_file *f, weir_error *err);
+/* Query without rows wanted; sql is one statement. */
+WEIR_MUST_CHECK weir_rc dep_exec(dep_run *d, weir_error *err, const char *sql);
+
+#endif

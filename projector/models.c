@@ -1,0 +1,397 @@
+/* models.c - which builds of which models exist: what a deploy changes, what the walk serves, what
+ * Redis is told. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libweir/base/log.h"
+#include "libweir/base/str.h"
+#include "libweir/base/xalloc.h"
+#include "projector/proj.h"
+
+static const char *const phase_names[] = {"building", "ready", "stalled", "gone"};
+
+const char *proj_phase_name(proj_phase phase)
+{
+    return phase_names[phase];
+}
+
+void proj_model_free(proj_model *m)
+{
+    if (m) {
+        free(m->name);
+        free(m->source);
+        free(m->key_json);
+        free(m->reason);
+        weir_arena_free(m->a);
+        free(m);
+    }
+}
+
+void proj_models_forget(proj *p, proj_model *m)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        if (p->models[i] == m) {
+            p->models[i] = p->models[--p->nmodels];
+            break;
+        }
+    }
+    proj_model_free(m);
+    proj_models_relive(p);
+}
+
+void proj_models_removed(proj *p, weir_slice name)
+{
+    weir_buf_u16(&p->removed, (uint16_t)name.n);
+    weir_buf_puts(&p->removed, name);
+}
+
+void proj_models_relive(proj *p)
+{
+    p->nlive = 0;
+    p->live = weir_xrealloc(p->live, (p->nmodels + 1) * sizeof(const weir_bound *));
+    for (size_t i = 0; i < p->nmodels; i++) {
+        const proj_model *m = p->models[i];
+        if (m->plan && (m->phase == PROJ_READY || (m->phase == PROJ_BUILDING && m->passing))) {
+            p->live[p->nlive++] = &m->bound;
+        }
+    }
+}
+
+static void set_reason(proj_model *m, const char *reason)
+{
+    free(m->reason);
+    m->reason = weir_xstrdup(reason ? reason : "");
+}
+
+static void set_phase(proj *p, proj_model *m, proj_phase phase, const char *reason)
+{
+    if (m->phase == phase && (!reason || strcmp(m->reason ? m->reason : "", reason) == 0)) {
+        return;
+    }
+    m->phase = phase;
+    m->passing = m->passing && phase == PROJ_BUILDING;
+    m->record_dirty = true;
+    set_reason(m, reason);
+    p->sink.claim = true; /* the models' entries in Redis are written again */
+    if (phase == PROJ_STALLED) {
+        WEIR_ERROR("PROJ-MODEL-STALLED", "model=%s generation=%u reason=\"%s\"", m->name,
+                   m->generation, reason);
+    } else {
+        WEIR_INFO("PROJ-MODEL", "model=%s generation=%u state=%s", m->name, m->generation,
+                  phase_names[phase]);
+    }
+}
+
+/* Models that do not use what is gone go on. */
+void proj_models_stall(proj *p, const weir_misfit *what)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *m = p->models[i];
+        bool lives = m->plan && (m->phase == PROJ_READY || m->phase == PROJ_BUILDING);
+        if (lives && weir_bound_uses(&m->bound, what->t, what->col)) {
+            char reason[400];
+            (void)snprintf(reason, sizeof reason, "table %.*s was altered: %s",
+                           WEIR_SLICE_ARG(what->t->name), what->what);
+            set_phase(p, m, PROJ_STALLED, reason);
+        }
+    }
+    proj_models_relive(p);
+    p->refresh = true;
+}
+
+/* --- generations
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void proj_redis_generation(proj *p, weir_slice name, uint32_t generation)
+{
+    void **slot = weir_map_slot(p->redis_generations, name, NULL);
+    if ((uintptr_t)*slot < generation) {
+        *slot = (void *)(uintptr_t)generation;
+    }
+}
+
+uint32_t proj_next_generation(const proj *p, const char *name)
+{
+    uint32_t g = (uint32_t)(uintptr_t)weir_map_get(p->redis_generations, weir_slice_z(name));
+    for (size_t i = 0; i < p->nmodels; i++) {
+        if (strcmp(p->models[i]->name, name) == 0 && p->models[i]->generation > g) {
+            g = p->models[i]->generation;
+        }
+    }
+    return g + 1;
+}
+
+/* --- a deploy
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static const proj_compiled *current_of(const proj_deployed *d, const char *name)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        if (!d->m[i].old && strcmp(d->m[i].name, name) == 0) {
+            return &d->m[i];
+        }
+    }
+    return NULL;
+}
+
+static proj_compiled *plan_for(proj_deployed *d, const proj_model *m)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        if (d->m[i].plan && d->m[i].fingerprint == m->fingerprint &&
+            strcmp(d->m[i].name, m->name) == 0) {
+            return &d->m[i];
+        }
+    }
+    return NULL;
+}
+
+static char *key_json(const weir_plan *plan)
+{
+    weir_buf b;
+    weir_buf_init(&b, 1 << 20);
+    weir_buf_u8(&b, '[');
+    for (int i = 0; i < plan->nkey; i++) {
+        weir_buf_putz(&b, i ? "," : "");
+        weir_json_quote(&b, plan->key_names[i]);
+    }
+    weir_buf_putz(&b, "]");
+    weir_buf_u8(&b, 0);
+    size_t n = 0;
+    return weir_buf_take(&b, &n);
+}
+
+/* Takes the compiled plan's arena. */
+static weir_rc attach(proj *p, proj_model *m, proj_compiled *c, weir_error *err)
+{
+    m->a = c->a;
+    m->plan = c->plan;
+    c->a = NULL;
+    c->plan = NULL;
+    free(m->key_json);
+    m->key_json = key_json(m->plan);
+    p->layout_dirty = true;
+    return weir_layout_bind(&p->layout, m->plan, m->id, m->a, &m->bound, err);
+}
+
+static void replace_source(proj_model *m, const char *source)
+{
+    free(m->source);
+    m->source = weir_xstrdup(source);
+    m->record_dirty = true;
+}
+
+/* One existing build against what is deployed now. */
+static weir_rc review(proj *p, proj_model *m, proj_deployed *d, weir_error *err)
+{
+    const proj_compiled *now = current_of(d, m->name);
+    if (m->phase == PROJ_GONE) {
+        return WEIR_OK;
+    }
+    if (!now || (m->phase == PROJ_STALLED && !m->served)) {
+        set_phase(p, m, PROJ_GONE, NULL);
+        return WEIR_OK;
+    }
+    if (m->phase == PROJ_STALLED) {
+        return WEIR_OK; /* serves what it has until a new build replaces it */
+    }
+    if (!now->plan && now->error) {
+        set_phase(p, m, PROJ_STALLED, now->error);
+        return WEIR_OK;
+    }
+    bool same = now->fingerprint == m->fingerprint;
+    if (!same && m->phase == PROJ_BUILDING) {
+        set_phase(p, m, PROJ_GONE, NULL);
+        return WEIR_OK;
+    }
+    if (!m->plan) {
+        proj_compiled *c = plan_for(d, m);
+        if (!c) {
+            set_phase(p, m, PROJ_STALLED, "its tables changed; a new version is being built");
+            return WEIR_OK;
+        }
+        if (same && strcmp(m->source, now->source) != 0) {
+            replace_source(m, now->source);
+        }
+        return attach(p, m, c, err);
+    }
+    return WEIR_OK;
+}
+
+static bool has_build(const proj *p, const proj_compiled *c)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        const proj_model *m = p->models[i];
+        bool counts = m->phase == PROJ_BUILDING || m->phase == PROJ_READY;
+        if (counts && m->fingerprint == c->fingerprint && strcmp(m->name, c->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_entry(const proj *p, const char *name)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        if (p->models[i]->phase != PROJ_GONE && strcmp(p->models[i]->name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static weir_rc new_build(proj *p, proj_compiled *c, weir_error *err)
+{
+    proj_model *m = weir_xcalloc(1, sizeof *m);
+    m->id = p->layout.next_id++;
+    m->generation = proj_next_generation(p, c->name);
+    m->fingerprint = c->fingerprint;
+    m->name = weir_xstrdup(c->name);
+    m->source = weir_xstrdup(c->source);
+    m->key_json = weir_xstrdup("[]");
+    m->reason = weir_xstrdup("");
+    m->phase = PROJ_READY; /* until set_phase says what it is */
+    p->models = weir_xrealloc(p->models, (p->nmodels + 1) * sizeof(proj_model *));
+    p->models[p->nmodels++] = m;
+    p->layout_dirty = true;
+    if (!c->plan) {
+        set_phase(p, m, PROJ_STALLED, c->error ? c->error : "it does not compile");
+        return WEIR_OK;
+    }
+    set_phase(p, m, PROJ_BUILDING, NULL);
+    return attach(p, m, c, err);
+}
+
+static weir_rc apply_all(proj *p, proj_deployed *d, weir_error *err)
+{
+    weir_rc rc = WEIR_OK;
+    for (size_t i = 0; i < p->nmodels && rc == WEIR_OK; i++) {
+        rc = review(p, p->models[i], d, err);
+    }
+    for (size_t i = 0; i < d->n && rc == WEIR_OK; i++) {
+        proj_compiled *c = &d->m[i];
+        bool wanted = !c->old && (c->plan ? !has_build(p, c) : c->error && !has_entry(p, c->name));
+        if (wanted) {
+            rc = new_build(p, c, err);
+        }
+    }
+    return rc;
+}
+
+static void collect_garbage(proj *p)
+{
+    weir_layout_unmark(&p->layout);
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *m = p->models[i];
+        if (m->plan && m->phase != PROJ_GONE && m->phase != PROJ_STALLED) {
+            weir_layout_mark(&m->bound);
+        }
+    }
+    if (weir_layout_drop_unmarked(&p->layout) > 0) {
+        p->layout_dirty = true;
+        p->building = NULL;
+    }
+}
+
+weir_rc proj_models_apply(proj *p, proj_deployed *d, weir_error *err)
+{
+    weir_rc rc = weir_state_begin(p->st, err);
+    if (rc == WEIR_OK) {
+        rc = apply_all(p, d, err);
+    }
+    if (rc == WEIR_OK) {
+        collect_garbage(p);
+        rc = proj_record_save(p, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_state_commit(p->st, err);
+    }
+    /* What Redis knows and nobody deployed any more, perhaps while we were away with another state.
+     */
+    weir_map_iter it = {0};
+    while (weir_map_next(p->redis_generations, &it)) {
+        proj_models_removed(p, it.key);
+    }
+    weir_apply_relayout(&p->ap);
+    p->fit_rel = 0;
+    p->revision = d->revision;
+    p->sink.claim = true;
+    proj_models_relive(p);
+    proj_models_conditions(p);
+    return rc;
+}
+
+/* --- what is told
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+int proj_model_permille(const proj *p, const proj_model *m)
+{
+    if (m->phase != PROJ_BUILDING) {
+        return 1000;
+    }
+    if (!m->passing || m->pass_total == 0) {
+        (void)p;
+        return 0;
+    }
+    uint64_t done = m->pass_done * 1000 / m->pass_total;
+    return done > 999 ? 999 : (int)done;
+}
+
+void proj_model_json(const proj *p, const char *name, weir_buf *out)
+{
+    const proj_model *serving = NULL;
+    const proj_model *other = NULL;
+    for (size_t i = 0; i < p->nmodels; i++) {
+        const proj_model *m = p->models[i];
+        if (m->phase == PROJ_GONE || strcmp(m->name, name) != 0) {
+            continue;
+        }
+        if (m->served) {
+            serving = m;
+        } else {
+            other = m;
+        }
+    }
+    const proj_model *m = serving ? serving : other;
+    if (!m) {
+        return;
+    }
+    const proj_model *progress = other && other->phase == PROJ_BUILDING ? other : m;
+    weir_buf_printf(out, "{\"generation\":%u,\"state\":\"%s\",\"key\":%s,\"progress\":%.3f",
+                    m->generation, phase_names[m->phase], m->key_json,
+                    proj_model_permille(p, progress) / 1000.0);
+    if (m->reason && m->reason[0]) {
+        weir_buf_putz(out, ",\"reason\":");
+        weir_json_quote(out, weir_slice_z(m->reason));
+    }
+    weir_buf_u8(out, '}');
+}
+
+static void condition_of(proj *p, const proj_model *m)
+{
+    char what[100];
+    char text[600];
+    (void)snprintf(what, sizeof what, "model %s", m->name);
+    if (m->phase == PROJ_BUILDING && !m->served && m->generation <= 1) {
+        (void)snprintf(text, sizeof text, "is being built, %.1f%%",
+                       proj_model_permille(p, m) / 10.0);
+        weir_health_wait(p->health, what, text);
+    } else if (m->phase == PROJ_STALLED) {
+        (void)snprintf(text, sizeof text, "stalled: %s", m->reason);
+        weir_health_wait(p->health, what, text);
+    }
+}
+
+void proj_models_conditions(proj *p)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        char what[100];
+        (void)snprintf(what, sizeof what, "model %s", p->models[i]->name);
+        weir_health_wait(p->health, what, NULL);
+    }
+    for (size_t i = 0; i < p->nmodels; i++) {
+        condition_of(p, p->models[i]);
+    }
+}

@@ -1,0 +1,67 @@
+-- One table as the compiler wants it: row 't' the table, rows 'c' its columns in order, rows 'i' its unique indexes.
+-- $1: name for to_regclass, $2: publication or NULL. Works from PostgreSQL 13 on: newer columns are read through to_jsonb.
+WITH RECURSIVE t AS (
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid = pg_catalog.to_regclass($1)
+), pub AS (
+    SELECT to_jsonb(p) -> 'attnames' AS attnames, to_jsonb(p) ->> 'rowfilter' IS NOT NULL AS filtered
+      FROM pg_catalog.pg_publication_tables p, t
+     WHERE p.pubname = $2 AND p.schemaname = t.nspname AND p.tablename = t.relname
+     LIMIT 1
+), db AS (
+    SELECT d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8')
+           AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') IN ('c', 'b') AS c_order
+      FROM pg_catalog.pg_database d
+     WHERE d.datname = current_database()
+), base (attnum, typid, typmod) AS (
+    SELECT a.attnum, a.atttypid, a.atttypmod
+      FROM pg_catalog.pg_attribute a, t
+     WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT b.attnum, y.typbasetype, CASE WHEN b.typmod >= 0 THEN b.typmod ELSE y.typtypmod END
+      FROM base b
+      JOIN pg_catalog.pg_type y ON y.oid = b.typid AND y.typtype = 'd'
+), cols AS (
+    SELECT a.attnum, a.attname, b.typid, b.typmod, a.attnotnull, a.attgenerated <> '' AS generated,
+           pg_catalog.format_type(a.atttypid, a.atttypmod) AS shown, y.typname, y.typtype,
+           CASE WHEN a.atttypid <> b.typid THEN a.atttypid ELSE 0 END AS domain,
+           CASE WHEN y.typcategory = 'A' AND y.typlen = -1 THEN y.typelem ELSE 0 END AS elem,
+           CASE WHEN a.attcollation = 0 THEN false
+                WHEN l.collname = 'default' THEN db.c_order
+                ELSE l.collname IN ('C', 'POSIX', 'ucs_basic') AND l.collprovider IN ('c', 'd', 'b')
+           END AS c_order,
+           coalesce(NOT l.collisdeterministic, false) AS nondeterministic,
+           $2::text IS NULL OR NOT EXISTS (SELECT FROM pub WHERE jsonb_typeof(pub.attnames) = 'array')
+           OR EXISTS (SELECT FROM pub WHERE pub.attnames ? a.attname) AS published
+      FROM base b
+      JOIN pg_catalog.pg_type y ON y.oid = b.typid AND y.typtype <> 'd'
+      JOIN t ON true
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = b.attnum
+      CROSS JOIN db
+      LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+), elems AS (
+    SELECT c.attnum, e.oid AS typid, e.typname, e.typtype
+      FROM cols c JOIN pg_catalog.pg_type e ON e.oid = c.elem
+)
+SELECT 't' AS kind, 0 AS pos, t.nspname::text, t.relname::text, t.oid::text, t.relkind::text, t.relreplident::text,
+       ($2::text IS NULL OR EXISTS (SELECT FROM pub WHERE NOT filtered))::int::text, db.c_order::int::text,
+       (t.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = t.oid))::int::text,
+       NULL, NULL, NULL, NULL, NULL
+  FROM t, db
+UNION ALL
+SELECT 'c', c.attnum, c.attname::text, c.shown, c.typid::text, c.typmod::text, c.typname::text, c.typtype::text,
+       c.attnotnull::int::text, c.generated::int::text, c.c_order::int::text, c.nondeterministic::int::text,
+       coalesce(e.typid::text || ' ' || e.typtype::text || ' ' || e.typname::text, ''), c.published::int::text,
+       c.domain::text
+  FROM cols c LEFT JOIN elems e ON e.attnum = c.attnum
+UNION ALL
+SELECT 'i', row_number() OVER (ORDER BY i.indisprimary DESC, i.indexrelid)::int, ic.relname::text,
+       array_to_string((i.indkey::int2[])[0:i.indnkeyatts - 1], ' '), i.indisprimary::int::text,
+       (i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)::int::text, i.indisreplident::int::text,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM t
+  JOIN pg_catalog.pg_index i ON i.indrelid = t.oid AND i.indisunique
+  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+ORDER BY 1 DESC, 2

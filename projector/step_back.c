@@ -1,0 +1,522 @@
+/* step_back.c - what is done between live batches, one bounded unit at a time: building indexes,
+ * the pass over the roots of a new model, removing what is no longer needed, sweeping Redis.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libweir/base/log.h"
+#include "libweir/base/rd.h"
+#include "libweir/codec/dockey.h"
+#include "projector/engine/row.h"
+#include "projector/proj.h"
+
+enum { ROWS_PER_UNIT = 2000, PASS_ROWS = 500, DELETES_PER_UNIT = 1000, GONE_PAUSE_MS = 10 };
+
+static const weir_slice nothing = {NULL, 0};
+
+static weir_rc finish(proj *p, weir_error *err)
+{
+    weir_rc rc = proj_record_save(p, err);
+    return rc == WEIR_OK ? weir_state_commit(p->st, err) : rc;
+}
+
+/* --- indexes
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static weir_lindex *unbuilt(proj *p)
+{
+    for (int i = 0; i < p->layout.nindexes; i++) {
+        if (!p->layout.indexes[i]->built && !p->layout.indexes[i]->dropped) {
+            return p->layout.indexes[i];
+        }
+    }
+    return NULL;
+}
+
+/* Copies the next rows of a table: LMDB's own pages must not be read while it is written to. */
+static weir_rc take_rows(proj *p, const weir_ltable *t, const weir_key *after, size_t max,
+                         weir_buf *out, weir_error *err)
+{
+    char pbuf[WEIR_IDKEY_MAX];
+    char fbuf[WEIR_IDKEY_MAX];
+    weir_scan s;
+    weir_slice prefix = weir_idkey(pbuf, t->id, nothing, nothing);
+    weir_slice from =
+        after->n ? weir_idkey(fbuf, t->id, weir_key_slice(after), (weir_slice){"", 1}) : nothing;
+    weir_rc rc = weir_scan_start(p->st, &s, WEIR_DB_ROW, prefix, from, err);
+    while (rc == WEIR_OK && max-- > 0) {
+        weir_slice key;
+        weir_slice row;
+        rc = weir_scan_next(&s, &key, &row, err);
+        if (rc == WEIR_OK) {
+            weir_buf_u16(out, (uint16_t)key.n);
+            weir_buf_puts(out, key);
+            weir_buf_u32(out, (uint32_t)row.n);
+            weir_buf_puts(out, row);
+        }
+    }
+    weir_scan_end(p->st, &s);
+    return rc == WEIR_E_EOF ? WEIR_OK : rc;
+}
+
+static void set_key(weir_key *k, weir_slice s)
+{
+    k->n = (uint16_t)(s.n <= sizeof k->b ? s.n : sizeof k->b);
+    memcpy(k->b, s.n ? s.p : "", k->n);
+}
+
+static weir_rc build_index(proj *p, weir_lindex *x, weir_error *err)
+{
+    weir_buf rows;
+    weir_buf_init(&rows, (size_t)1 << 31);
+    if (p->building != x) {
+        p->building = x;
+        p->build_at.n = 0;
+    }
+    weir_rc rc = take_rows(p, x->table, &p->build_at, ROWS_PER_UNIT, &rows, err);
+    weir_rd rd = weir_rd_of(weir_buf_slice(&rows));
+    size_t n = 0;
+    while (rc == WEIR_OK && weir_rd_left(&rd) > 0) {
+        weir_slice key = weir_rd_bytes(&rd, weir_rd_u16(&rd));
+        weir_slice row = weir_rd_bytes(&rd, weir_rd_u32(&rd));
+        rc = weir_state_index_row(p->st, x, key, row, err);
+        set_key(&p->build_at, key);
+        n++;
+    }
+    if (rc == WEIR_OK && n < ROWS_PER_UNIT) {
+        x->built = true;
+        p->layout_dirty = true;
+        p->building = NULL;
+    }
+    weir_buf_fini(&rows);
+    return rc;
+}
+
+/* --- the pass
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static proj_model *to_pass(proj *p)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *m = p->models[i];
+        if (m->phase == PROJ_BUILDING && m->plan && weir_bound_ready(&m->bound)) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static const weir_ltable *root_table(const proj_model *m)
+{
+    return m->bound.tables[m->plan->occs[m->plan->root].table];
+}
+
+static weir_rc count_rows(proj *p, proj_model *m, weir_error *err)
+{
+    char buf[WEIR_IDKEY_MAX];
+    weir_scan s;
+    weir_slice k;
+    weir_slice v;
+    weir_rc rc = weir_scan_start(
+        p->st, &s, WEIR_DB_ROW, weir_idkey(buf, root_table(m)->id, nothing, nothing), nothing, err);
+    m->pass_total = 0;
+    while (rc == WEIR_OK) {
+        rc = weir_scan_next(&s, &k, &v, err);
+        m->pass_total += rc == WEIR_OK;
+    }
+    weir_scan_end(p->st, &s);
+    return rc == WEIR_E_EOF ? WEIR_OK : rc;
+}
+
+static weir_rc pass_row(proj *p, proj_model *m, weir_slice row, weir_buf *key, weir_error *err)
+{
+    int root = m->plan->root;
+    int table = m->plan->occs[root].table;
+    weir_tuple *t = &m->bound.walk_rows[root];
+    weir_buf_reset(key);
+    if (!weir_row_pick(row, m->bound.to_plan[table], (size_t)m->bound.nto[table], t->v, t->n)) {
+        return weir_fail(err, WEIR_E_SYS, 0, "a stored row is damaged");
+    }
+    return weir_walk_dockey(&m->bound, t, key) ? proj_emit(p, m, weir_buf_slice(key), false, err)
+                                               : WEIR_OK;
+}
+
+static void become_ready(proj *p, proj_model *m)
+{
+    bool known = false;
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *o = p->models[i];
+        if (o != m && o->phase != PROJ_GONE && strcmp(o->name, m->name) == 0) {
+            o->phase = PROJ_GONE;
+            o->record_dirty = true;
+            known = true;
+        }
+    }
+    m->phase = PROJ_READY;
+    m->served = true;
+    m->passing = false;
+    m->record_dirty = true;
+    p->out.models_changed = true;
+    proj_models_relive(p);
+    proj_models_conditions(p);
+    if (m->generation > 1 && !known) {
+        proj_sweep_start(p); /* the generation before is only in Redis: its state was lost */
+    }
+    WEIR_INFO("PROJ-MODEL", "model=%s generation=%u state=ready documents=%llu parked=%llu",
+              m->name, m->generation, (unsigned long long)m->documents,
+              (unsigned long long)m->parked);
+}
+
+static weir_rc pass_rows(proj *p, proj_model *m, weir_error *err)
+{
+    weir_buf rows;
+    weir_buf key;
+    weir_buf_init(&rows, (size_t)1 << 31);
+    weir_buf_init(&key, (size_t)1 << 30);
+    weir_rc rc = take_rows(p, root_table(m), &m->pass_at, PASS_ROWS, &rows, err);
+    weir_rd rd = weir_rd_of(weir_buf_slice(&rows));
+    size_t n = 0;
+    bool cut = false;
+    while (rc == WEIR_OK && weir_rd_left(&rd) > 0 && !cut) {
+        weir_slice rowkey = weir_rd_bytes(&rd, weir_rd_u16(&rd));
+        weir_slice row = weir_rd_bytes(&rd, weir_rd_u32(&rd));
+        rc = pass_row(p, m, row, &key, err);
+        set_key(&m->pass_at, rowkey);
+        n++;
+        cut = proj_out_is_full(p) && weir_rd_left(&rd) > 0;
+    }
+    m->pass_done += n;
+    weir_buf_fini(&rows);
+    weir_buf_fini(&key);
+    if (rc == WEIR_OK && n < PASS_ROWS && !cut) {
+        become_ready(p, m);
+    }
+    return rc;
+}
+
+/* A dirty key of the build must not outlive its switch, so the pass runs only when nothing else is
+ * left to do. */
+static weir_rc pass(proj *p, proj_model *m, weir_error *err)
+{
+    weir_rc rc = WEIR_OK;
+    if (!m->passing) {
+        m->passing = true;
+        m->pass_at.n = 0;
+        m->pass_done = 0;
+        proj_models_relive(p);
+        rc = count_rows(p, m, err);
+    }
+    p->emit_ahead = 1;
+    if (rc == WEIR_OK) {
+        rc = pass_rows(p, m, err);
+    }
+    p->emit_ahead = 0;
+    int permille = proj_model_permille(p, m);
+    if (permille / 10 != m->told_permille / 10) {
+        m->told_permille = permille;
+        p->out.models_changed = true;
+    }
+    return rc;
+}
+
+/* --- removal
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+/* Some entries of one database under one id. */
+typedef struct removal {
+    weir_db db;
+    uint32_t id;
+    size_t max;
+    const proj_model *m; /* of a build: its documents go from Redis too; or NULL */
+} removal;
+
+static void remove_document(proj *p, const proj_model *m, weir_slice key)
+{
+    weir_arena_reset(p->frame_a);
+    proj_out_delete_key(
+        &p->out, weir_dockey_doc(p->frame_a, p->ns, weir_slice_z(m->name), m->generation, key));
+}
+
+/* The keys of the entries to go, u16 length each; *n counts them. */
+static weir_rc take_keys(proj *p, const removal *r, weir_buf *keys, size_t *n, weir_error *err)
+{
+    char buf[WEIR_IDKEY_MAX];
+    weir_scan s;
+    weir_slice prefix = weir_idkey(buf, r->id, nothing, nothing);
+    weir_rc rc = weir_scan_start(p->st, &s, r->db, prefix, nothing, err);
+    while (rc == WEIR_OK && *n < r->max) {
+        weir_slice rest;
+        weir_slice v;
+        rc = weir_scan_next(&s, &rest, &v, err);
+        if (rc != WEIR_OK) {
+            break;
+        }
+        weir_buf_u16(keys, (uint16_t)rest.n);
+        weir_buf_puts(keys, rest);
+        (*n)++;
+        if (r->m && v.n >= 25 && !(v.p[24] & 1)) {
+            remove_document(p, r->m, v.n > 25 ? (weir_slice){v.p + 25, v.n - 25} : rest);
+        }
+    }
+    weir_scan_end(p->st, &s);
+    return rc == WEIR_E_EOF ? WEIR_OK : rc;
+}
+
+/* *left: there may be more. */
+static weir_rc remove_some(proj *p, const removal *r, bool *left, weir_error *err)
+{
+    weir_buf keys;
+    size_t n = 0;
+    weir_buf_init(&keys, (size_t)1 << 30);
+    weir_rc rc = take_keys(p, r, &keys, &n, err);
+    weir_rd rd = weir_rd_of(weir_buf_slice(&keys));
+    while (rc == WEIR_OK && weir_rd_left(&rd) > 0) {
+        char kbuf[WEIR_IDKEY_MAX];
+        weir_slice key = weir_rd_bytes(&rd, weir_rd_u16(&rd));
+        rc = weir_state_del(p->st, r->db, weir_idkey(kbuf, r->id, key, nothing), err);
+    }
+    weir_buf_fini(&keys);
+    *left = n == r->max;
+    return rc;
+}
+
+static proj_model *gone_model(proj *p)
+{
+    for (size_t i = 0; i < p->nmodels && !p->gone_waits; i++) {
+        if (p->models[i]->phase == PROJ_GONE) {
+            return p->models[i];
+        }
+    }
+    return NULL;
+}
+
+/* Readers keep an old generation in use until they hear of the new one: the first removal comes
+ * with or after that MULTI. */
+static weir_rc remove_model(proj *p, proj_model *m, bool *forget, weir_error *err)
+{
+    bool left = false;
+    bool more = false;
+    removal docs = {WEIR_DB_EMIT, m->id, DELETES_PER_UNIT, m};
+    removal parked = {WEIR_DB_PARKED, m->id, DELETES_PER_UNIT, NULL};
+    weir_rc rc = remove_some(p, &docs, &left, err);
+    if (rc == WEIR_OK) {
+        rc = remove_some(p, &parked, &more, err);
+    }
+    left = left || more;
+    if (rc == WEIR_OK && !left) {
+        *forget = true;
+        p->out.models_changed = true;
+        rc = proj_record_gone(p, m, err);
+    }
+    p->gone_waits = true;
+    weir_loop_timer_arm(p->gone_timer, GONE_PAUSE_MS, false);
+    return rc;
+}
+
+static weir_rc drop_table(proj *p, weir_ltable *t, weir_error *err)
+{
+    bool left = false;
+    removal rows = {WEIR_DB_ROW, t->id, ROWS_PER_UNIT, NULL};
+    weir_rc rc = remove_some(p, &rows, &left, err);
+    if (rc == WEIR_OK && !left) {
+        for (int i = 0; i < p->layout.nindexes; i++) {
+            if (p->layout.indexes[i]->table == t) {
+                return WEIR_OK; /* its indexes first: they point to it */
+            }
+        }
+        weir_layout_forget_table(&p->layout, t);
+        weir_apply_relayout(&p->ap);
+        p->layout_dirty = true;
+    }
+    return rc;
+}
+
+static weir_rc drop_index(proj *p, weir_lindex *x, weir_error *err)
+{
+    bool left = false;
+    removal entries = {WEIR_DB_IDX, x->id, ROWS_PER_UNIT, NULL};
+    weir_rc rc = remove_some(p, &entries, &left, err);
+    if (rc == WEIR_OK && !left) {
+        weir_layout_forget_index(&p->layout, x);
+        p->layout_dirty = true;
+    }
+    return rc;
+}
+
+static weir_lindex *dropped_index(proj *p)
+{
+    for (int i = 0; i < p->layout.nindexes; i++) {
+        if (p->layout.indexes[i]->dropped) {
+            return p->layout.indexes[i];
+        }
+    }
+    return NULL;
+}
+
+/* A build that is gone may still be bound to what is dropped: its record goes first. */
+static weir_ltable *dropped_table(proj *p)
+{
+    for (int i = 0; i < p->layout.ntables; i++) {
+        if (p->layout.tables[i]->dropped) {
+            return p->layout.tables[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- sweeping Redis
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+void proj_sweep_start(proj *p)
+{
+    p->sweeping = true;
+    p->sweep_waits = false;
+    (void)snprintf(p->sweep_cursor, sizeof p->sweep_cursor, "0");
+    weir_buf_reset(&p->sweep_keys);
+}
+
+void proj_sweep_take(proj *p, weir_slice redis_key)
+{
+    weir_buf_u32(&p->sweep_keys, (uint32_t)redis_key.n);
+    weir_buf_puts(&p->sweep_keys, redis_key);
+}
+
+/* <ns>:<model>:<generation>:<key>; false: not a document's. */
+static bool parse_key(const proj *p, weir_slice k, weir_slice *model, uint64_t *generation,
+                      weir_slice *key)
+{
+    size_t at = strlen(p->ns) + 1;
+    if (k.n <= at) {
+        return false;
+    }
+    const char *end = k.p + k.n;
+    const char *m = k.p + at;
+    const char *c1 = memchr(m, ':', (size_t)(end - m));
+    const char *c2 = c1 ? memchr(c1 + 1, ':', (size_t)(end - c1 - 1)) : NULL;
+    if (!c2) {
+        return false;
+    }
+    *model = (weir_slice){m, (size_t)(c1 - m)};
+    *key = (weir_slice){c2 + 1, (size_t)(end - c2 - 1)};
+    return weir_slice_u64((weir_slice){c1 + 1, (size_t)(c2 - c1 - 1)}, generation);
+}
+
+/* Is that key a document we know of? Keys that are none of ours by their form are left alone. The
+ * generation Redis still serves while its successor is being built after a lost state is left alone
+ * too. */
+static weir_rc keep_key(proj *p, weir_slice k, bool *keep, weir_error *err)
+{
+    weir_slice name;
+    weir_slice key;
+    uint64_t g = 0;
+    *keep = true;
+    if (!parse_key(p, k, &name, &g, &key)) {
+        return WEIR_OK;
+    }
+    bool building = false;
+    for (size_t i = 0; i < p->nmodels; i++) {
+        const proj_model *m = p->models[i];
+        if (!weir_slice_eqz(name, m->name)) {
+            continue;
+        }
+        if (m->generation == g) {
+            return proj_emit_live(p, m->id, key, keep, err);
+        }
+        building = building || (m->phase != PROJ_READY && m->generation > g);
+    }
+    *keep = building;
+    return WEIR_OK;
+}
+
+static weir_rc sweep(proj *p, weir_error *err)
+{
+    weir_rd rd = weir_rd_of(weir_buf_slice(&p->sweep_keys));
+    weir_rc rc = WEIR_OK;
+    while (rc == WEIR_OK && weir_rd_left(&rd) > 0) {
+        weir_slice k = weir_rd_bytes(&rd, weir_rd_u32(&rd));
+        bool keep = true;
+        rc = keep_key(p, k, &keep, err);
+        if (rc == WEIR_OK && !keep) {
+            proj_out_delete_key(&p->out, k);
+        }
+    }
+    weir_buf_reset(&p->sweep_keys);
+    return rc;
+}
+
+/* --- one unit
+ * --------------------------------------------------------------------------------------------------------------
+ */
+
+static weir_rc unit(proj *p, bool *did, proj_model **forget, weir_error *err)
+{
+    weir_lindex *x = NULL;
+    weir_ltable *t = NULL;
+    proj_model *m = NULL;
+    bool gone = false;
+    *did = true;
+    if ((x = unbuilt(p))) {
+        return build_index(p, x, err);
+    }
+    if ((m = to_pass(p))) {
+        return pass(p, m, err);
+    }
+    if ((m = gone_model(p))) {
+        weir_rc rc = remove_model(p, m, &gone, err);
+        *forget = gone ? m : NULL;
+        return rc;
+    }
+    if (p->sweep_keys.n > 0) {
+        return sweep(p, err);
+    }
+    if ((x = dropped_index(p))) {
+        return drop_index(p, x, err);
+    }
+    if ((t = dropped_table(p))) {
+        return drop_table(p, t, err);
+    }
+    *did = false;
+    return WEIR_OK;
+}
+
+static bool any(proj *p)
+{
+    return unbuilt(p) || to_pass(p) || gone_model(p) || p->sweep_keys.n > 0 || dropped_index(p) ||
+           dropped_table(p);
+}
+
+weir_rc proj_step_background(proj *p, bool *did, weir_error *err)
+{
+    proj_model *forget = NULL;
+    *did = false;
+    if (p->sweeping && !p->sweep_waits && p->sweep_keys.n == 0) {
+        proj_sink_scan(p);
+    }
+    if (!any(p)) {
+        return WEIR_OK;
+    }
+    weir_rc rc = weir_state_begin(p->st, err);
+    if (rc == WEIR_OK) {
+        rc = unit(p, did, &forget, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = finish(p, err);
+    }
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    if (forget) {
+        WEIR_INFO("PROJ-MODEL-REMOVED", "model=%s generation=%u", forget->name, forget->generation);
+        p->sink.claim = true;
+        proj_models_removed(p, weir_slice_z(forget->name));
+        proj_models_forget(p, forget);
+    }
+    if (p->out.n > 0 || p->out.models_changed) {
+        proj_out_seal(p);
+    }
+    return WEIR_OK;
+}

@@ -1,0 +1,18 @@
+-- commands.lua - posts bench_order for random customers, for wrk. Requests are made once: the client is not what is measured.
+local line = '{"sku":"SKU-%d","qty":%d,"price":%d.5}'
+local requests, at = {}, 0
+
+function init(args)
+    math.randomseed(os.time())
+    for i = 1, 2000 do
+        local lines = {}
+        for k = 1, 3 do lines[k] = string.format(line, math.random(1000, 1999), k, k) end
+        requests[i] = wrk.format("POST", nil, { ["Content-Type"] = "application/json" },
+            string.format('{"customer_id":%d,"lines":[%s]}', math.random(1, 10000), table.concat(lines, ",")))
+    end
+end
+
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end

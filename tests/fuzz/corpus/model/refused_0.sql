@@ -1,0 +1,1 @@
+SELECT DISTINCT o.id FROM orders o

@@ -1,0 +1,1 @@
+SELECT o.id FROM orders o ORDER BY o.id

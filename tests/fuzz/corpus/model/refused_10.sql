@@ -1,0 +1,1 @@
+SELECT o.id, row_number() OVER () AS n FROM orders o

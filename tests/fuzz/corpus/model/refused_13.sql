@@ -1,0 +1,1 @@
+SELECT o.id FROM orders o LEFT JOIN (order_lines l JOIN products p ON p.id = l.product_id) ON l.order_id = o.id

@@ -1,0 +1,1 @@
+SELECT v.id FROM a_matview v

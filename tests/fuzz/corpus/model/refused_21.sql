@@ -1,0 +1,1 @@
+SELECT v.id FROM nowhere v

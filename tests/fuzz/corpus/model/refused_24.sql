@@ -1,0 +1,1 @@
+SELECT o.id, o.cents FROM orders o

@@ -1,0 +1,1 @@
+SELECT o.id, o.nope FROM orders o

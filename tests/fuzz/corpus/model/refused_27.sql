@@ -1,0 +1,1 @@
+SELECT o.id, x.id AS y FROM orders o

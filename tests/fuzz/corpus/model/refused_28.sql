@@ -1,0 +1,1 @@
+SELECT o.id, to_jsonb(o) AS y FROM orders o

@@ -1,0 +1,2 @@
+-- @key id
+SELECT o.id FROM orders o JOIN order_lines l ON l.order_id = o.id

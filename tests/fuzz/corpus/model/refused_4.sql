@@ -1,0 +1,1 @@
+SELECT o.id FROM orders o UNION ALL SELECT c.id FROM customers c

@@ -1,0 +1,1 @@
+WITH x AS (SELECT 1) SELECT o.id FROM orders o

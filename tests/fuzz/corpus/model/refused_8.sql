@@ -1,0 +1,1 @@
+SELECT c.id FROM customers c, LATERAL (SELECT o.id FROM orders o WHERE o.customer_id = c.id) x

@@ -1,0 +1,1 @@
+SELECT o.id FROM orders o, generate_series(1, 3) g

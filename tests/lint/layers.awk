@@ -1,0 +1,47 @@
+# layers.awk - fails when a file includes something its folder may not see.
+# usage: tests/lint/files.sh c h | xargs awk -f tests/lint/layers.awk
+BEGIN {
+    lib = "libweir/base libweir/codec libweir/io"
+    ok["libweir/base"] = "libweir/base"
+    ok["libweir/codec"] = "libweir/base libweir/codec"
+    ok["libweir/io"] = "libweir/base libweir/io"
+    ok["write-service"] = "write-service " lib
+    ok["read-service"] = "read-service " lib
+    ok["bridge"] = "bridge " lib
+    ok["projector/sql"] = "projector/sql " lib
+    ok["projector/engine"] = "projector/engine " lib
+    ok["projector"] = "projector projector/engine projector/sql " lib
+    ok["migrations/deploy"] = "migrations/deploy projector/sql " lib
+    ok["cli"] = "cli migrations/deploy projector/sql " lib
+    # single headers beyond the folders above
+    also["projector/engine"] = "projector/sql/plan.h"
+    # foreign header -> the only files that may see it
+    own["^<libpq"] = "^libweir/io/pg"
+    own["^<hiredis/"] = "^libweir/io/redis"
+    own["^<nng/"] = "^libweir/io/nng"
+    own["^<lmdb"] = "^libweir/io/lmdb"
+    own["^<microhttpd"] = "^libweir/io/http"
+    own["^<curl/"] = "^libweir/io/curl"
+    own["^<msgpack"] = "^libweir/codec/"
+    own["^<jansson"] = "^(libweir/codec|write-service)/"
+    own["^<(pg_query|protobuf)"] = "^projector/sql/"
+    own["^<gmp"] = "^projector/engine/numeric"
+    own["^<ini\\.h"] = "^libweir/base/settings"
+    own["^<xxhash"] = "^libweir/base/hash"
+    own["^<pthread"] = "^libweir/(base/queue|base/thread|io/)"
+}
+function dir(p) { sub(/\/?[^\/]*$/, "", p); return p }
+function bad(what) { printf "%s:%d: %s may not include %s\n", FILENAME, FNR, dir(FILENAME), what; rc = 1 }
+FILENAME ~ /^(tests|examples)\// { next }
+/^[ \t]*#[ \t]*include/ {
+    inc = $0; sub(/^[ \t]*#[ \t]*include[ \t]*/, "", inc); sub(/[ \t].*$/, "", inc)
+    from = dir(FILENAME)
+    if (inc ~ /^"/) {
+        gsub(/"/, "", inc)
+        if (!(from in ok)) { printf "%s: no rule for the folder %s in tests/lint/layers.awk\n", FILENAME, from; rc = 1; nextfile }
+        if (index(" " ok[from] " ", " " dir(inc) " ") == 0 && index(" " also[from] " ", " " inc " ") == 0) bad(inc)
+    } else {
+        for (re in own) if (inc ~ re && FILENAME !~ own[re]) bad(inc)
+    }
+}
+END { exit rc }

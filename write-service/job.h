@@ -1,0 +1,69 @@
+/* job.h - one command on its way: made by the loop thread, executed by a lane, answered by the loop
+ * thread.
+ *
+ *   loop: new ──▶ queue ──▶ lane: run … outcome ──▶ loop: reply
+ *                   ▲                    │
+ *                   └──── bounced ◀──────┘   (collided on shared rows: again, on the serial lane)
+ *
+ * A job lives in its request's arena and is owned by one thread at a time; it changes hands through
+ * the queue and through weir_loop_post. Only `gone` is touched by the other side: the loop sets it
+ * when the client went away.
+ */
+#ifndef WEIR_WRITE_JOB_H
+#define WEIR_WRITE_JOB_H
+
+#include <stdatomic.h>
+
+#include "libweir/base/slice.h"
+#include "write-service/outcome.h"
+
+/* Below 64, so that PostgreSQL's cache of subtransactions holds a whole group. */
+enum { WSVC_GROUP_MAX = 60, WSVC_POSITION_BYTES = 24, WSVC_ID_BYTES = 33 };
+
+/* How one command is called; immutable, lives as long as the process. */
+typedef struct wsvc_call {
+    const char *name; /* "place_order" */
+    const char *stmt; /* name of the prepared statement */
+    const char *sql;  /* SELECT weir."run_place_order"($1, $2) */
+} wsvc_call;
+
+typedef struct wsvc_job wsvc_job;
+struct wsvc_job {
+    wsvc_job *next; /* in a list of finished jobs */
+    const wsvc_call *call;
+    void *owner;  /* the loop thread's: whom to hand it back to */
+    void *ticket; /* the loop thread's: the request and what it counts under */
+    char id[WSVC_ID_BYTES];
+    const char *correlation_id;
+    const char *traceparent; /* NULL when absent */
+    weir_slice body;         /* NUL-terminated beyond n */
+    int64_t arrived_us;
+    bool alone;        /* never in a group: declared so, or its group failed */
+    bool serializable; /* in a SERIALIZABLE transaction, alone */
+    bool serial;       /* runs on the serial lane */
+    bool bounced;      /* handed back to be run on the serial lane */
+    bool dropped;      /* the client was gone before it ran */
+    int tries;         /* times it was sent to PostgreSQL */
+    int lost;          /* of these, ended by a lost connection */
+    atomic_bool gone;
+    wsvc_outcome out;
+    char position[WSVC_POSITION_BYTES]; /* "" unless committed */
+};
+
+/* Jobs in the order they were finished. */
+typedef struct wsvc_job_list {
+    wsvc_job *first, *last;
+} wsvc_job_list;
+
+static inline void wsvc_job_list_add(wsvc_job_list *l, wsvc_job *j)
+{
+    j->next = NULL;
+    if (l->last) {
+        l->last->next = j;
+    } else {
+        l->first = j;
+    }
+    l->last = j;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* lane.h - what the pool and its lanes share; nobody else may include it. */
+#ifndef WEIR_WRITE_LANE_H
+#define WEIR_WRITE_LANE_H
+
+#include "libweir/base/backoff.h"
+#include "libweir/base/queue.h"
+#include "libweir/base/thread.h"
+#include "write-service/conn.h"
+#include "write-service/pool.h"
+#include "write-service/txn.h"
+
+typedef struct wsvc_lane {
+    wsvc_pool *pool;
+    weir_queue *queue;
+    weir_thread *thread;
+    bool serial;
+    wsvc_conn_conf conf;
+    wsvc_conn conn;     /* the lane's own */
+    weir_pg *visible;   /* conn.pg for weir_pg_cancel by another thread; under pool->mon */
+    weir_arena *arena;  /* per transaction */
+    wsvc_job_list done; /* not yet handed back */
+    weir_backoff backoff;
+    bool complained; /* the loss of PostgreSQL was logged */
+    atomic_bool up;
+    atomic_int_least64_t executed, groups, retried;
+    weir_metric *m_executed, *m_groups, *m_retried, *m_up;
+} wsvc_lane;
+
+struct wsvc_pool {
+    wsvc_pool_conf conf;
+    weir_queue *shared, *serial;
+    weir_monitor *mon; /* every pause of a lane waits here */
+    atomic_int up;     /* shared lanes with a connection */
+    atomic_int live;   /* lanes whose thread has not left */
+    atomic_bool abandon;
+    size_t n; /* lanes with the serial one, which is the last */
+    wsvc_lane lanes[WSVC_LANES_MAX + 1];
+    weir_metric *m_size[5], *m_exec, *m_lost, *m_unknown, *m_dropped;
+};
+
+void wsvc_lane_main(void *lane);
+/* Executes the jobs and puts each on the lane's done list. */
+void wsvc_lane_execute(wsvc_lane *l, wsvc_job **jobs, size_t n);
+/* One try to connect. */
+WEIR_MUST_CHECK bool wsvc_lane_connect(wsvc_lane *l);
+void wsvc_lane_disconnect(wsvc_lane *l);
+/* Waits; false: the pool was abandoned meanwhile. */
+bool wsvc_lane_pause(wsvc_lane *l, int64_t ms);
+/* Hands what is done back to the loop. */
+void wsvc_lane_post(wsvc_lane *l);
+
+#endif

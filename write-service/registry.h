@@ -1,0 +1,31 @@
+/* registry.h - what the service remembers of a command beyond one catalog: how it is called, its
+ * heat, its counters.
+ *
+ * Entries are made once per name and live as long as the process, so that jobs may point at them.
+ * Loop thread, except that lanes read `call`.
+ */
+#ifndef WEIR_WRITE_REGISTRY_H
+#define WEIR_WRITE_REGISTRY_H
+
+#include "libweir/base/metrics.h"
+#include "write-service/heat.h"
+#include "write-service/job.h"
+
+enum { WSVC_STATUSES = 12 };
+
+typedef struct wsvc_command {
+    wsvc_call call;
+    wsvc_heat heat;
+    int64_t count; /* answered, whatever the status */
+    weir_metric *by_status[WSVC_STATUSES];
+} wsvc_command;
+
+typedef struct wsvc_registry wsvc_registry;
+
+wsvc_registry *wsvc_registry_new(weir_metrics *ms);
+void wsvc_registry_free(wsvc_registry *r);
+/* The command of that name, which must be in the catalog; made when new. Never NULL. */
+wsvc_command *wsvc_registry_get(wsvc_registry *r, weir_slice name);
+void wsvc_registry_count(wsvc_registry *r, wsvc_command *c, int status);
+
+#endif

@@ -1,0 +1,50 @@
+/* retry.c - what happens to a command after it was refused, failed with its group, or lost its
+ * connection. */
+#include "write-service/retry.h"
+
+#include <string.h>
+
+#include "write-service/outcome.h"
+
+wsvc_next wsvc_retry_after_error(const wsvc_retry_in *in)
+{
+    bool again = wsvc_sqlstate_again(in->sqlstate);
+    if (!again && in->own) {
+        return WSVC_NEXT_ANSWER;
+    }
+    if (in->tries >= WSVC_TRIES_MAX) {
+        return WSVC_NEXT_BUSY;
+    }
+    if (again && !in->serial_lane) {
+        return WSVC_NEXT_SERIAL;
+    }
+    /* On the serial lane a first collision was with its own group's neighbours or a shared lane:
+     * alone, at once. */
+    return in->group ? WSVC_NEXT_ALONE : WSVC_NEXT_LATER;
+}
+
+wsvc_next wsvc_retry_after_loss(int lost)
+{
+    /* A command that takes its backend down each time must not go on for ever. */
+    return lost < WSVC_LOST_MAX ? WSVC_NEXT_ALONE : WSVC_NEXT_BUSY;
+}
+
+wsvc_fate wsvc_fate_judge(const char *status, bool same_system, bool same_history, bool forgotten)
+{
+    if (!status || !same_system) {
+        return WSVC_FATE_UNKNOWN;
+    }
+    if (forgotten) {
+        return WSVC_FATE_NOT_RUN;
+    }
+    /* If a crash made the server forget our id and give it to another, ours had not committed
+     * either. */
+    if (strcmp(status, "aborted") == 0 || strcmp(status, "future") == 0) {
+        return WSVC_FATE_NOT_RUN;
+    }
+    if (strcmp(status, "in progress") == 0) {
+        return WSVC_FATE_WAIT;
+    }
+    return strcmp(status, "committed") == 0 && same_history ? WSVC_FATE_COMMITTED
+                                                            : WSVC_FATE_UNKNOWN;
+}

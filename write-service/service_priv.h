@@ -1,0 +1,73 @@
+/* service_priv.h - the service's own state, shared by service.c, route.c, submit.c and answer.c.
+ * All of it is the loop thread's. */
+#ifndef WEIR_WRITE_SERVICE_PRIV_H
+#define WEIR_WRITE_SERVICE_PRIV_H
+
+#include "libweir/io/health.h"
+#include "write-service/catalog.h"
+#include "write-service/pool.h"
+#include "write-service/registry.h"
+#include "write-service/service.h"
+#include "write-service/watch.h"
+
+enum { WSVC_PARKED_MAX = 1024 };
+
+/* A command accepted and not yet answered; in its request's arena. */
+typedef struct wsvc_ticket {
+    weir_http_req *req;
+    wsvc_command *command;
+    wsvc_job job;
+    bool watched; /* the client's end of the connection is looked at */
+    struct wsvc_ticket *prev, *next;
+} wsvc_ticket;
+
+/* A request for a command nobody knows, until the catalog was looked at again. */
+typedef struct wsvc_parked {
+    weir_http_req *req;
+    weir_slice name;
+    uint64_t asked;
+} wsvc_parked;
+
+struct wsvc_service {
+    const weir_settings *settings;
+    weir_loop *loop;
+    weir_http *http;
+    weir_metrics *metrics;
+    weir_health *health;
+    wsvc_watch *watch;
+    wsvc_pool *pool;
+    wsvc_registry *registry;
+    wsvc_catalog *catalog; /* NULL: none loaded */
+    weir_rc seen;          /* of the last look at PostgreSQL */
+    char seen_text[500];
+    wsvc_ticket *oldest, *newest; /* in flight, by age */
+    wsvc_job_list batch;          /* accepted in this turn of the loop */
+    wsvc_parked parked[WSVC_PARKED_MAX];
+    size_t nparked;
+    unsigned char random[4096]; /* for command ids */
+    size_t nrandom;
+    weir_loop_timer *tick, *stopper;
+    int64_t started_ms, stop_ms; /* stop_ms 0: not stopping */
+    bool abandoned;
+    int calm; /* turns of the stopper with nothing pending */
+    weir_metric *m_seconds, *m_queue, *m_inflight, *m_collisions, *m_refused[6];
+};
+
+/* route.c: the handler of every request. */
+void wsvc_route(void *service, weir_http_req *req);
+/* submit.c: POST /commands/{name}. final: the catalog was looked at for this request. */
+void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool final);
+/* Puts what this turn accepted into the lanes' queues: the end of each turn. */
+void wsvc_submit_batch(void *service);
+/* Watches the clients of commands that have waited for a while. */
+void wsvc_submit_watch_clients(wsvc_service *s);
+/* answer.c: a list of jobs that came back from the lanes. */
+void wsvc_answer_list(void *service, wsvc_job *list);
+void wsvc_answer(wsvc_service *s, wsvc_job *j);
+/* A problem for a request that has no job; counted. */
+void wsvc_refuse(wsvc_service *s, weir_http_req *req, int status, const char *detail);
+/* status.c */
+void wsvc_status_put(void *service, weir_buf *out);
+void wsvc_status_refresh(wsvc_service *s);
+
+#endif

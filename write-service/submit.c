@@ -1,0 +1,208 @@
+/* submit.c - POST /commands/{name}: from a request to a job in a lane's queue, or a refusal. */
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/base/str.h"
+#include "write-service/body.h"
+#include "write-service/service_priv.h"
+
+/* A client is looked after only when its command waits so long: it costs two system calls. */
+enum { WATCH_AFTER_MS = 100 };
+
+static void refuse_later(wsvc_service *s, weir_http_req *req, const char *detail)
+{
+    weir_http_set_header(req, "Retry-After", "1");
+    wsvc_refuse(s, req, 503, detail);
+}
+
+static void unknown(wsvc_service *s, weir_http_req *req, weir_slice name)
+{
+    const char *z = weir_arena_dupz(weir_http_arena(req), name);
+    const char *near = z ? wsvc_catalog_nearest(s->catalog, z) : NULL;
+    char detail[300];
+    if (near) {
+        (void)snprintf(detail, sizeof detail,
+                       "there is no command \"%.80s\"; did you mean \"%.80s\"?", z, near);
+    } else {
+        (void)snprintf(detail, sizeof detail,
+                       "there is no command \"%.80s\"; GET /commands lists them", z ? z : "");
+    }
+    wsvc_refuse(s, req, 404,
+                weir_utf8_ok(weir_slice_z(detail)) ? detail : "there is no such command");
+}
+
+/* Deployed a moment ago, perhaps: the catalog is looked at once more before the answer is no. */
+static void park(wsvc_service *s, weir_http_req *req, weir_slice name)
+{
+    if (s->nparked == WSVC_PARKED_MAX) {
+        refuse_later(s, req, "too many requests for commands nobody knows");
+        return;
+    }
+    s->parked[s->nparked++] = (wsvc_parked){req, name, wsvc_watch_ask(s->watch)};
+}
+
+/* What a client relies on must not be ignored in silence. */
+static const char *unsupported_header(const weir_http_req *req)
+{
+    static const char *const names[] = {"Idempotency-Key", "If-Match", "Weir-Callback"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (weir_http_header(req, names[i])) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
+/* true: answered. */
+static bool bad_headers(wsvc_service *s, weir_http_req *req)
+{
+    if (!wsvc_media_type_ok(weir_http_header(req, "Content-Type"))) {
+        weir_http_set_header(req, "Accept-Post", "application/json");
+        wsvc_refuse(s, req, 415, "a command is a JSON object; send Content-Type: application/json");
+        return true;
+    }
+    const char *correlation = weir_http_header(req, "X-Correlation-Id");
+    if (correlation && !wsvc_correlation_ok(correlation)) {
+        wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
+        return true;
+    }
+    const char *name = unsupported_header(req);
+    if (name) {
+        char detail[96];
+        (void)snprintf(detail, sizeof detail, "%s is not supported; the command was not executed",
+                       name);
+        wsvc_refuse(s, req, 501, detail);
+        return true;
+    }
+    return false;
+}
+
+static void on_gone(void *ticket)
+{
+    wsvc_ticket *t = ticket;
+    atomic_store_explicit(&t->job.gone, true, memory_order_relaxed);
+}
+
+static void track(wsvc_service *s, wsvc_ticket *t)
+{
+    t->prev = s->newest;
+    *(t->prev ? &t->prev->next : &s->oldest) = t;
+    s->newest = t;
+}
+
+void wsvc_submit_watch_clients(wsvc_service *s)
+{
+    int64_t before_us = weir_mono_us() - WATCH_AFTER_MS * 1000;
+    for (wsvc_ticket *t = s->oldest; t && t->job.arrived_us < before_us; t = t->next) {
+        if (!t->watched) {
+            t->watched = true;
+            weir_http_on_gone(t->req, on_gone, t);
+        }
+    }
+}
+
+/* 16 random bytes in hex; one system call serves many. */
+static void make_id(wsvc_service *s, char id[WSVC_ID_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    if (s->nrandom < 16) {
+        /* Up to 256 bytes getrandom never fails nor comes short. */
+        for (size_t i = 0; i < sizeof s->random; i += 256) {
+            if (getrandom(s->random + i, 256, 0) != 256) {
+                weir_random_id(id);
+                return;
+            }
+        }
+        s->nrandom = sizeof s->random;
+    }
+    s->nrandom -= 16;
+    for (size_t i = 0; i < 16; i++) {
+        id[2 * i] = hex[s->random[s->nrandom + i] >> 4];
+        id[2 * i + 1] = hex[s->random[s->nrandom + i] & 15];
+    }
+    id[32] = '\0';
+}
+
+/* NULL: the arena's ceiling. */
+static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_entry *e)
+{
+    weir_arena *a = weir_http_arena(req);
+    weir_slice body = weir_http_body(req);
+    wsvc_ticket *t = weir_arena_zalloc(a, sizeof *t);
+    char *text = weir_arena_dupz(a, body);
+    if (!t || !text) {
+        return NULL;
+    }
+    t->req = req;
+    t->command = wsvc_registry_get(s->registry, e->name);
+    wsvc_job *j = &t->job;
+    j->call = &t->command->call;
+    j->ticket = t;
+    j->body = weir_slice_of(text, body.n);
+    j->arrived_us = weir_mono_us();
+    j->serializable = e->serializable;
+    j->alone = e->isolated || e->serializable;
+    j->serial = wsvc_heat_hot(&t->command->heat, j->arrived_us / 1000);
+    make_id(s, j->id);
+    const char *correlation = weir_http_header(req, "X-Correlation-Id");
+    j->correlation_id = correlation ? correlation : j->id;
+    const char *trace = weir_http_header(req, "traceparent");
+    j->traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL;
+    return t;
+}
+
+void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool final)
+{
+    if (s->stop_ms) {
+        refuse_later(s, req, "the service is stopping");
+        return;
+    }
+    if (!s->catalog || !wsvc_pool_up(s->pool)) {
+        refuse_later(
+            s, req, s->catalog ? "PostgreSQL is away; the command was not executed" : s->seen_text);
+        return;
+    }
+    const wsvc_entry *e = wsvc_catalog_find(s->catalog, name);
+    if (!e && !final) {
+        park(s, req, name);
+        return;
+    }
+    if (!e) {
+        unknown(s, req, name);
+        return;
+    }
+    if (bad_headers(s, req)) {
+        return;
+    }
+    weir_error err = {0};
+    if (wsvc_body_check(weir_http_body(req), &err) != WEIR_OK) {
+        wsvc_refuse(s, req, 400,
+                    weir_utf8_ok(weir_slice_z(err.msg)) ? err.msg
+                                                        : "the body is not acceptable JSON");
+        return;
+    }
+    wsvc_ticket *t = make_ticket(s, req, e);
+    if (!t) {
+        refuse_later(s, req, "the body needs more memory than a request may have");
+        return;
+    }
+    track(s, t);
+    wsvc_job_list_add(&s->batch, &t->job);
+}
+
+void wsvc_submit_batch(void *service)
+{
+    wsvc_service *s = service;
+    wsvc_job *next;
+    wsvc_job *list = s->batch.first;
+    s->batch = (wsvc_job_list){NULL, NULL};
+    for (wsvc_job *j = list; j; j = next) {
+        next = j->next;
+        if (!wsvc_pool_submit(s->pool, j)) {
+            wsvc_outcome_busy(&j->out, j->id,
+                              "too many commands are waiting; the command was not executed");
+            wsvc_answer(s, j);
+        }
+    }
+}

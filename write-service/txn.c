@@ -1,0 +1,243 @@
+/* txn.c - one transaction of 1…n commands as a pipeline, and how it ended. */
+#include "write-service/txn.h"
+
+#include "libweir/base/clock.h"
+#include "write-service/meta.h"
+
+enum { SLICE_MS = 200, META_MAX_BYTES = 4096, ROLLBACK_MAX_MS = 5000 };
+
+typedef enum took { TOOK_ROWS, TOOK_ERROR, TOOK_SKIPPED, TOOK_SYNC, TOOK_LOST } took;
+
+static weir_rc send0(wsvc_txn *t, const char *stmt, const char *sql)
+{
+    return weir_pg_pipe_send(t->conn->pg, stmt, sql, 0, NULL, NULL, &t->err);
+}
+
+static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
+{
+    weir_buf_reset(meta);
+    wsvc_meta_put(meta, j, weir_wall_us());
+    weir_buf_u8(meta, 0);
+    if (meta->failed) {
+        return weir_fail(&t->err, WEIR_E_LIMIT, 0, "the meta of a command is too long");
+    }
+    const char *params[] = {meta->p, j->body.p};
+    const int lengths[] = {(int)meta->n - 1, (int)j->body.n};
+    return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 2, params, lengths, &t->err);
+}
+
+/* The names of our own statements start with a colon, which no command's does. */
+static weir_rc send_open(wsvc_txn *t)
+{
+    weir_rc rc = t->serializable ? send0(t, ":serializable", "BEGIN ISOLATION LEVEL SERIALIZABLE")
+                                 : send0(t, ":begin", "BEGIN");
+    if (rc == WEIR_OK && t->no_lock_timeout) {
+        rc = send0(t, ":nolock", "SET LOCAL lock_timeout = 0");
+    }
+    if (rc == WEIR_OK) {
+        rc = send0(t, ":xid", "SELECT pg_current_xact_id()::text");
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_pg_pipe_flush(t->conn->pg, &t->err);
+    }
+    weir_buf meta;
+    weir_buf_init(&meta, META_MAX_BYTES);
+    for (size_t i = 0; rc == WEIR_OK && i < t->n; i++) {
+        rc = send_wrapper(t, t->jobs[i], &meta);
+    }
+    weir_buf_fini(&meta);
+    return rc == WEIR_OK ? weir_pg_pipe_flush(t->conn->pg, &t->err) : rc;
+}
+
+static weir_rc send_commit(wsvc_txn *t)
+{
+    t->commit_sent = true; /* from here on it may have run */
+    t->sync_sent = true;
+    weir_rc rc = send0(t, ":commit", "COMMIT");
+    if (rc == WEIR_OK) {
+        rc =
+            send0(t, t->conn->async_commit ? ":insert" : ":flush", wsvc_conn_position_sql(t->conn));
+    }
+    return rc == WEIR_OK ? weir_pg_pipe_sync(t->conn->pg, &t->err) : rc;
+}
+
+/* The backend's last words: it ends after these. */
+static bool last_words(const char *sqlstate)
+{
+    static const char *const states[] = {"57P01", "57P02", "57P03", "57P05", "25P03"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        if (strcmp(sqlstate, states[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(sqlstate, "08", 2) == 0;
+}
+
+static took take(wsvc_txn *t, int64_t max_ms, weir_pg_rows **rows, weir_error *err)
+{
+    weir_pg_pipe_kind kind = WEIR_PG_PIPE_SYNC;
+    int64_t deadline = weir_mono_ms() + max_ms;
+    for (;;) {
+        weir_rc rc = weir_pg_pipe_next(t->conn->pg, SLICE_MS, &kind, rows, err);
+        if (rc == WEIR_OK) {
+            break;
+        }
+        bool wait = rc == WEIR_E_TIMEOUT && weir_mono_ms() < deadline &&
+                    !atomic_load_explicit(t->abandon, memory_order_relaxed);
+        if (!wait) {
+            return TOOK_LOST;
+        }
+    }
+    switch (kind) {
+    case WEIR_PG_PIPE_ROWS: return TOOK_ROWS;
+    case WEIR_PG_PIPE_ABORTED: return TOOK_SKIPPED;
+    case WEIR_PG_PIPE_SYNC: return TOOK_SYNC;
+    case WEIR_PG_PIPE_ERROR: break;
+    }
+    return TOOK_ERROR;
+}
+
+static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows)
+{
+    weir_slice v = weir_pg_value(rows, 0, 0);
+    if (v.n == 0 || v.n >= size) {
+        return false;
+    }
+    memcpy(dst, v.p, v.n);
+    dst[v.n] = '\0';
+    return true;
+}
+
+/* Steps: BEGIN, [SET], xid, wrappers, COMMIT, position. */
+static size_t xid_step(const wsvc_txn *t)
+{
+    return t->no_lock_timeout ? 2 : 1;
+}
+
+/* One answer in its place. false: the connection must be given up. Takes rows. */
+static bool on_rows(wsvc_txn *t, weir_pg_rows *rows)
+{
+    size_t xid = xid_step(t), at = t->step++;
+    bool ok = true;
+    if (at == xid) {
+        ok = copy_value(t->xid, sizeof t->xid, rows) && send_commit(t) == WEIR_OK;
+    } else if (at > xid && at <= xid + t->n) {
+        t->rows[t->got++] = rows;
+        return true;
+    } else if (at == xid + t->n + 1) {
+        t->committed = true;
+    } else if (at == xid + t->n + 2) {
+        ok = copy_value(t->position, sizeof t->position, rows);
+    }
+    weir_pg_rows_free(rows);
+    return ok;
+}
+
+static const char *keep(wsvc_txn *t, char field)
+{
+    return weir_arena_strdup(t->arena, weir_pg_error_field(t->conn->pg, field));
+}
+
+/* false: the connection must be given up. */
+static bool on_error(wsvc_txn *t, const weir_error *err)
+{
+    size_t xid = xid_step(t);
+    t->err = *err;
+    t->failed = true;
+    t->own = t->n == 1 && t->step > xid;
+    /* Answers come in order: what failed before COMMIT kept COMMIT from running, and a backend that
+     * said its last words there had not reached it. */
+    t->sure_not_run = t->step <= xid + t->n;
+    t->texts = (wsvc_failure){.sqlstate = t->err.sqlstate,
+                              .message = t->err.msg,
+                              .detail = keep(t, 'D'),
+                              .hint = keep(t, 'H'),
+                              .constraint = keep(t, 'n'),
+                              .column = keep(t, 'c'),
+                              .table = keep(t, 't')};
+    t->step++;
+    if (last_words(err->sqlstate)) {
+        return false;
+    }
+    if (!t->sync_sent) {
+        t->sync_sent = true;
+        return weir_pg_pipe_sync(t->conn->pg, &t->err) == WEIR_OK;
+    }
+    return true;
+}
+
+/* Everything up to the sync point. false: the connection is lost. */
+static bool read_all(wsvc_txn *t)
+{
+    for (;;) {
+        weir_pg_rows *rows = NULL;
+        weir_error err = {0};
+        switch (take(t, t->answer_max_ms, &rows, &err)) {
+        case TOOK_ROWS:
+            if (!on_rows(t, rows)) {
+                return false;
+            }
+            break;
+        case TOOK_ERROR:
+            if (!on_error(t, &err)) {
+                return false;
+            }
+            break;
+        case TOOK_SKIPPED: t->step++; break;
+        case TOOK_SYNC: return true;
+        case TOOK_LOST:
+            if (!t->failed) {
+                t->err = err;
+            }
+            return false;
+        }
+    }
+}
+
+static bool roll_back(wsvc_txn *t)
+{
+    weir_error err = {0};
+    weir_pg *pg = t->conn->pg;
+    if (weir_pg_pipe_send(pg, ":rollback", "ROLLBACK", 0, NULL, NULL, &err) != WEIR_OK ||
+        weir_pg_pipe_sync(pg, &err) != WEIR_OK) {
+        return false;
+    }
+    for (;;) {
+        weir_pg_rows *rows = NULL;
+        took k = take(t, ROLLBACK_MAX_MS, &rows, &err);
+        weir_pg_rows_free(rows);
+        if (k == TOOK_SYNC || k == TOOK_LOST) {
+            return k == TOOK_SYNC;
+        }
+    }
+}
+
+wsvc_txn_end wsvc_txn_run(wsvc_txn *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        t->jobs[i]->tries++;
+    }
+    bool there = send_open(t) == WEIR_OK && read_all(t);
+    if (!t->commit_sent) {
+        t->sure_not_run = true;
+    }
+    if (!there) {
+        return WSVC_TXN_LOST;
+    }
+    if (!t->failed) {
+        return t->committed && t->position[0] ? WSVC_TXN_COMMITTED : WSVC_TXN_LOST;
+    }
+    if (t->committed) {
+        return WSVC_TXN_LOST; /* only the position failed: it is asked for on a new connection */
+    }
+    t->sure_not_run = true;
+    return roll_back(t) ? WSVC_TXN_ROLLED_BACK : WSVC_TXN_LOST;
+}
+
+void wsvc_txn_fini(wsvc_txn *t)
+{
+    for (size_t i = 0; i < t->got; i++) {
+        weir_pg_rows_free(t->rows[i]);
+    }
+    t->got = 0;
+}

@@ -1,0 +1,53 @@
+/* txn.h - one transaction of 1…n commands as a pipeline, and how it ended.
+ *
+ *   BEGIN · [SET LOCAL lock_timeout] · SELECT xid · flush · wrapper × n · flush      sent at once
+ *   COMMIT · SELECT position · sync                                                 sent when the
+ * xid has arrived
+ *
+ * COMMIT waits for the xid, which comes back while the wrappers still run: so a transaction whose
+ * COMMIT may have run can always be asked for by pg_xact_status. The flush behind the wrappers
+ * makes the server send their results before it commits: so when it did commit, the answers are
+ * nearly always known.
+ */
+#ifndef WEIR_WRITE_TXN_H
+#define WEIR_WRITE_TXN_H
+
+#include "write-service/conn.h"
+
+typedef enum wsvc_txn_end {
+    WSVC_TXN_COMMITTED,   /* every job's row is there, and the position */
+    WSVC_TXN_ROLLED_BACK, /* err and texts say why */
+    WSVC_TXN_LOST         /* the connection is gone, or given up; see sure_not_run */
+} wsvc_txn_end;
+
+typedef struct wsvc_txn {
+    /* in */
+    wsvc_conn *conn;
+    wsvc_job **jobs;
+    size_t n;
+    bool serializable;
+    bool no_lock_timeout;
+    int64_t answer_max_ms;      /* silence for so long: the connection is given up */
+    const atomic_bool *abandon; /* true: stop waiting now */
+    weir_arena *arena;          /* for texts */
+    /* out */
+    weir_pg_rows *rows[WSVC_GROUP_MAX]; /* of the first `got` jobs */
+    size_t got;
+    char xid[24];
+    char position[WSVC_POSITION_BYTES];
+    bool sure_not_run; /* LOST: COMMIT was not sent, or the server failed before it */
+    bool committed;    /* COMMIT was answered */
+    weir_error err;
+    wsvc_failure texts; /* ROLLED_BACK: in the arena */
+    bool own;           /* ROLLED_BACK: the failed statement belongs to the only job */
+    /* private */
+    size_t step;
+    bool sync_sent, failed, commit_sent;
+} wsvc_txn;
+
+/* Runs it. After COMMITTED and ROLLED_BACK the connection can be used again; after LOST it must be
+ * closed. Owner thread. */
+wsvc_txn_end wsvc_txn_run(wsvc_txn *t);
+void wsvc_txn_fini(wsvc_txn *t); /* frees the rows */
+
+#endif
