@@ -61,6 +61,7 @@ static weir_type wider_of(weir_type a, weir_type b)
                    (weir_ty_is_int(b.ty) || b.ty == WEIR_TY_NUMERIC);
     if (weir_type_same(a, b)) {
         weir_type t = a.oid == b.oid ? a : weir_type_of(a.ty);
+        t.oid = a.oid;
         t.typmod = a.oid == b.oid && a.typmod == b.typmod ? a.typmod : -1;
         return t;
     }

@@ -37,7 +37,9 @@ bool weir_an_orderable(weir_an *an, weir_expr *e, int location, const char *what
 }
 
 /* Makes both sides comparable: untyped constants take the other's type, integers become numeric
- * beside numeric, char(n) becomes text beside text. */
+ * beside numeric, char(n) becomes text beside text. Beside varchar it stays char(n), and varchar
+ * becomes it: varchar has no operators of its own, so bpchar = bpchar is the better match of the two
+ * (PostgreSQL, "Operator Type Resolution", step 3.c). */
 static bool align(weir_an *an, weir_expr **l, weir_expr **r, const char *what)
 {
     weir_expr *v[2] = {*l, *r};
@@ -47,8 +49,14 @@ static bool align(weir_an *an, weir_expr **l, weir_expr **r, const char *what)
     }
     weir_type t = weir_type_of(WEIR_TY_TEXT);
     if (weir_ty_is_text(v[0]->type.ty) && weir_ty_is_text(v[1]->type.ty)) {
-        v[0] = v[0]->type.ty == v[1]->type.ty ? v[0] : weir_an_coerce(an, v[0], t, what);
-        v[1] = v[0]->type.ty == v[1]->type.ty ? v[1] : weir_an_coerce(an, v[1], t, what);
+        for (int i = 0; v[0]->type.ty != v[1]->type.ty && i < 2; i++) {
+            if (v[i]->type.oid == WEIR_OID_VARCHAR) {
+                t = weir_type_of(WEIR_TY_BPCHAR);
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            v[i] = v[0]->type.ty == v[1]->type.ty ? v[i] : weir_an_coerce(an, v[i], t, what);
+        }
     } else if (!weir_an_coerce_all(an, v, 2, (*l)->location, what, &t)) {
         return false;
     }

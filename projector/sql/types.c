@@ -18,7 +18,7 @@ static const type_row rows[] = {
     {"float4", "real", WEIR_TY_FLOAT4, 700},
     {"float8", "double precision", WEIR_TY_FLOAT8, 701},
     {"text", "text", WEIR_TY_TEXT, 25},
-    {"varchar", "character varying", WEIR_TY_TEXT, 1043},
+    {"varchar", "character varying", WEIR_TY_TEXT, WEIR_OID_VARCHAR},
     {"bpchar", "character", WEIR_TY_BPCHAR, 1042},
     {"date", "date", WEIR_TY_DATE, 1082},
     {"time", "time without time zone", WEIR_TY_TIME, 1083},

@@ -5,6 +5,8 @@
 #include "projector/sql/mem.h"
 #include "projector/sql/plan.h"
 
+enum { WEIR_OID_VARCHAR = 1043 }; /* a TEXT that differs from text when it meets char(n) */
+
 /* A type with its usual oid and no modifier; not for ENUM, ARRAY, OTHER. */
 weir_type weir_type_of(weir_ty ty);
 /* By the internal name (int4, varchar, timestamptz, …); false: none of ours. oid and typmod -1 are
