@@ -12,6 +12,7 @@ BEGIN {
     ok["projector/engine"] = "projector/engine " lib
     ok["projector"] = "projector projector/engine projector/sql " lib
     ok["migrations/deploy"] = "migrations/deploy projector/sql " lib
+    ok["migrations/crawler"] = "migrations/crawler " lib
     ok["cli"] = "cli migrations/deploy projector/sql " lib
     # single headers beyond the folders above
     also["projector/engine"] = "projector/sql/plan.h"

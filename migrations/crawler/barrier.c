@@ -1,0 +1,111 @@
+/* barrier.c - waits until every transaction older than now is over, and says whom it waits for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/base/log.h"
+#include "libweir/base/thread.h"
+#include "migrations/crawler/crawler.h"
+
+enum { STEP_MS = 20, REPORT_MS = 2000, WARN_MS = 10000 };
+
+static void say(void *arg, const char *waits)
+{
+    char *text = arg;
+    (void)snprintf(text, 200, "%s", waits);
+}
+
+/* Transactions with an xid up to ours: sessions, and prepared ones, which have none. */
+static weir_rc who(weir_pg *pg, const char *xid, char text[200], weir_error *err)
+{
+    const char *params[] = {xid};
+    weir_pg_rows *rows = NULL;
+    weir_rc rc = weir_pg_query(
+        pg,
+        "SELECT string_agg(w, ', ') FROM ("
+        "SELECT format('pid %s (%s, %s, open for %s s)', pid, usename, coalesce(wait_event, state),"
+        " extract(epoch FROM clock_timestamp() - xact_start)::int) AS w FROM pg_stat_activity"
+        " WHERE backend_xid IS NOT NULL AND age(backend_xid) >= age($1::xid8::xid)"
+        " UNION ALL SELECT format('prepared transaction %s', quote_literal(gid))"
+        " FROM pg_prepared_xacts WHERE age(transaction) >= age($1::xid8::xid)) x",
+        1, params, &rows, err);
+    if (rc == WEIR_OK) {
+        const char *names = weir_pg_valuez(rows, 0, 0);
+        say(text, names[0] ? names : "a transaction that is just ending");
+        weir_pg_rows_free(rows);
+    }
+    return rc;
+}
+
+static weir_rc is_over(weir_pg *pg, const char *xid, bool *over, weir_error *err)
+{
+    const char *params[] = {xid};
+    weir_pg_rows *rows = NULL;
+    weir_rc rc = weir_pg_query(pg, "SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8", 1,
+                               params, &rows, err);
+    if (rc == WEIR_OK) {
+        *over = strcmp(weir_pg_valuez(rows, 0, 0), "t") == 0;
+        weir_pg_rows_free(rows);
+    }
+    return rc;
+}
+
+static void pause_ms(weir_monitor *m, int64_t ms)
+{
+    int64_t end = weir_mono_ms() + ms;
+    weir_monitor_lock(m);
+    for (int64_t left = ms; left > 0 && weir_monitor_wait(m, left); left = end - weir_mono_ms()) {
+    }
+    weir_monitor_unlock(m);
+}
+
+static weir_rc wait_over(weir_pg *pg, const char *xid, int64_t max_ms,
+                         bool (*stop)(void *, const char *), void *arg, weir_error *err)
+{
+    char waits[200] = "";
+    int64_t began = weir_mono_ms();
+    int64_t report_at = began + REPORT_MS;
+    int64_t warn_at = began + WARN_MS;
+    weir_monitor *m = weir_monitor_new();
+    weir_rc rc = WEIR_OK;
+    for (bool over = false; rc == WEIR_OK;) {
+        int64_t now = weir_mono_ms();
+        rc = is_over(pg, xid, &over, err);
+        if (rc != WEIR_OK || over) {
+            break;
+        }
+        if (now >= report_at || (max_ms && now - began >= max_ms)) {
+            rc = who(pg, xid, waits, err);
+            report_at = now + REPORT_MS;
+        }
+        if (rc == WEIR_OK && now >= warn_at) {
+            WEIR_WARN("CRW-BARRIER", "transactions older than the copy are still open: %s", waits);
+            warn_at = now + WARN_MS;
+        }
+        if (rc == WEIR_OK && stop && stop(arg, waits)) {
+            rc = weir_fail(err, WEIR_E_EOF, 0, "stopping");
+        } else if (rc == WEIR_OK && max_ms && now - began >= max_ms) {
+            rc = weir_fail(err, WEIR_E_TIMEOUT, WEIR_EF_RETRY,
+                           "transactions older than the copy do not end: %s", waits);
+        }
+        pause_ms(m, STEP_MS);
+    }
+    weir_monitor_free(m);
+    return rc;
+}
+
+weir_rc crw_barrier(weir_pg *source, int64_t max_ms, bool (*stop)(void *arg, const char *waits),
+                    void *arg, weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    char xid[32];
+    /* Ours is newer than every transaction that could have committed before now: when none as old
+     * as it is left, all of them are visible. */
+    weir_rc rc = weir_pg_query(source, "SELECT pg_current_xact_id()", 0, NULL, &rows, err);
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    (void)snprintf(xid, sizeof xid, "%s", weir_pg_valuez(rows, 0, 0));
+    weir_pg_rows_free(rows);
+    return wait_over(source, xid, max_ms, stop, arg, err);
+}

@@ -1,0 +1,22 @@
+/* schema.c - our part of schema weir_sync in the target. */
+#include "migrations/crawler/crawler.h"
+
+extern const char weir_sql_crawl_schema[];
+
+/* Two programs may start at once; CREATE … IF NOT EXISTS alone does not survive that. */
+weir_rc crw_schema(weir_pg *target, weir_error *err)
+{
+    weir_error ignored;
+    weir_rc rc = weir_pg_script(
+        target, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('weir_sync', 0))", err);
+    if (rc == WEIR_OK) {
+        rc = weir_pg_script(target, weir_sql_crawl_schema, err);
+    }
+    if (rc == WEIR_OK) {
+        return weir_pg_script(target, "COMMIT", err);
+    }
+    weir_error_wrap(err, "schema weir_sync in the target");
+    weir_rc back = weir_pg_script(target, "ROLLBACK", &ignored);
+    (void)back; /* the connection's next user sees a lost one */
+    return rc;
+}
