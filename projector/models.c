@@ -35,6 +35,7 @@ void proj_models_forget(proj *p, proj_model *m)
             break;
         }
     }
+    weir_dirty_reset(&p->dirty); /* what the last step left names its models */
     proj_model_free(m);
     proj_models_relive(p);
 }

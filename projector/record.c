@@ -355,6 +355,7 @@ weir_rc proj_record_discard(proj *p, const char *why, weir_error *err)
     if (rc != WEIR_OK) {
         return rc;
     }
+    weir_dirty_reset(&p->dirty); /* what the last step left names its models */
     for (size_t i = 0; i < p->nmodels; i++) {
         if (p->models[i]->served) {
             proj_redis_generation(p, weir_slice_z(p->models[i]->name), p->models[i]->generation);

@@ -283,9 +283,11 @@ static void test_huge_transaction(void **state)
                   (long long)sys_memory_kb(sys_pid(s, "projector"), "VmHWM"));
     assert_int_equal(0, atomic_load(&w.partial));
     assert_true(atomic_load(&w.looks) > 10);
-    assert_true(atomic_load(&w.bridge_kb) < BRIDGE_MAX_KB);
-    assert_true(sys_memory_kb(sys_pid(s, "bridge"), "VmHWM") < BRIDGE_MAX_KB);
-    assert_true(atomic_load(&w.projector_kb) < PROJECTOR_MAX_KB);
+    if (!weir_test_sanitized()) { /* a sanitizer keeps what was freed */
+        assert_true(atomic_load(&w.bridge_kb) < BRIDGE_MAX_KB);
+        assert_true(sys_memory_kb(sys_pid(s, "bridge"), "VmHWM") < BRIDGE_MAX_KB);
+        assert_true(atomic_load(&w.projector_kb) < PROJECTOR_MAX_KB);
+    }
     sys_same(s, HUGE_ROWS);
     sys_sql(s, "TRUNCATE huge");
     sys_same(s, 10);

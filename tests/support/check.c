@@ -52,6 +52,21 @@ uint64_t weir_test_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+bool weir_test_sanitized(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return true;
+#else
+    return false;
+#endif
+#else
+    return false;
+#endif
+}
+
 int weir_test_timeout_x(void)
 {
     const char *given = getenv("WEIR_TEST_TIMEOUT_X");

@@ -32,5 +32,7 @@ uint64_t weir_test_seed(void);
 uint64_t weir_test_random(uint64_t *state);
 /* WEIR_TEST_TIMEOUT_X, 1 to 100: what every deadline of the tests is multiplied with. */
 int weir_test_timeout_x(void);
+/* Built with AddressSanitizer: the programs use more memory than they would. */
+bool weir_test_sanitized(void);
 
 #endif
