@@ -55,7 +55,7 @@ static void answer_durable(void *order)
     memcpy(system_id, w->f->s->meta.system_id, sizeof system_id);
     weir_monitor_unlock(w->f->s->m);
     r.system_id = weir_slice_z(system_id);
-    r.complete = is_complete(brg_feed_first(w->f));
+    r.complete = w->f->s->settings->bridge_first_copy != 0 && is_complete(brg_feed_first(w->f));
     brg_feed_reply(w->f, w->req, w->op, &r);
     free(w);
     free(o);

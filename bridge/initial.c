@@ -234,7 +234,7 @@ weir_rc brg_initial_copy(brg_reader *rd, weir_error *err)
                   weir_lsn_print(consistent, lsn));
         brg_set_state(s, BRG_COPYING, NULL);
         brg_reader_start_at(rd, (weir_cursor){consistent, 0});
-        rc = copy_all(rd, snapshot, err);
+        rc = s->settings->bridge_first_copy ? copy_all(rd, snapshot, err) : WEIR_OK;
     }
     if (rc == WEIR_OK) {
         rc = mark_end(rd, consistent, err);

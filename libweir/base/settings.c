@@ -1,26 +1,16 @@
 /* settings.c - loads weir.ini, then an overlay, then WEIR_<SECTION>_<KEY>; checks every value.
  *
- * Lines come through our own reader, because inih would continue an option on an indented next line
- * and cut long lines without a word. An option that is set twice in one file is an error: one of
- * the two would be ignored.
+ * An option that is set twice in one file is an error: one of the two would be ignored.
  */
 #include "libweir/base/settings.h"
 
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "libweir/base/settings_ini.h"
 #include "libweir/base/settings_table.h"
 #include "libweir/base/str.h"
-
-enum { FILE_MAX_BYTES = 1 << 20, LINE_BYTES = 8192 };
-
-/* Debian's inih can be told its line length at run time; one that cannot keeps its own limit, which
- * read_line checks. */
-#pragma weak ini_max_line
-#pragma weak ini_initial_alloc
-#pragma weak ini_use_stack
 
 typedef struct loader {
     weir_settings *out;
@@ -28,9 +18,6 @@ typedef struct loader {
     weir_arena *a;
     weir_error *err;
     weir_rc rc;
-    const char *file; /* what is being read */
-    weir_slice rest;  /* of the file */
-    int line;
     bool set_here[WEIR_OPTS_MAX]; /* by this file */
     bool set_any[WEIR_OPTS_MAX];
 } loader;
@@ -79,62 +66,11 @@ static weir_rc take_option(loader *l, const char *section, const char *key, cons
                                            : weir_opt_unknown_section(section, l->err);
 }
 
-static int on_option(void *user, const char *section, const char *key, const char *value)
+static weir_rc on_option(void *arg, const char *section, const char *key, const char *value,
+                         weir_error *err)
 {
-    loader *l = user;
-    if (l->rc == WEIR_OK && key) {
-        l->rc = take_option(l, section, key, value ? value : "");
-        if (l->rc != WEIR_OK) {
-            weir_error_wrap(l->err, "%s:%d", l->file, l->line);
-        }
-    }
-    return l->rc == WEIR_OK;
-}
-
-/* inih's fgets: one trimmed line, or NULL at the end. */
-static char *read_line(char *str, int size, void *stream)
-{
-    loader *l = stream;
-    if (l->rest.n == 0 || l->rc != WEIR_OK) {
-        return NULL;
-    }
-    const char *nl = memchr(l->rest.p, '\n', l->rest.n);
-    weir_slice line = {l->rest.p, nl ? (size_t)(nl - l->rest.p) : l->rest.n};
-    size_t used = line.n + (nl ? 1 : 0);
-    l->rest.p += used;
-    l->rest.n -= used;
-    l->line++;
-    line = weir_slice_trim(line);
-    /* Room for newline and NUL; inih itself wants one more. */
-    if (size < 3 || line.n > (size_t)size - 3) {
-        l->rc = weir_fail(l->err, WEIR_E_INPUT, 0, "%s:%d: the line is longer than %d characters",
-                          l->file, l->line, size - 3);
-        return NULL;
-    }
-    if (memchr(line.p, '\0', line.n)) {
-        l->rc = weir_fail(l->err, WEIR_E_INPUT, 0, "%s:%d: there is a NUL byte in the line",
-                          l->file, l->line);
-        return NULL;
-    }
-    if (line.n && line.p[0] == '[' && !memchr(line.p, ']', line.n)) {
-        /* inih would go on and blame the line after. */
-        l->rc = weir_fail(l->err, WEIR_E_INPUT, 0, "%s:%d: the section has no closing ]", l->file,
-                          l->line);
-        return NULL;
-    }
-    memcpy(str, line.p, line.n);
-    str[line.n] = '\n';
-    str[line.n + 1] = '\0';
-    return str;
-}
-
-static void allow_long_lines(void)
-{
-    if (&ini_max_line && &ini_initial_alloc && &ini_use_stack) {
-        ini_use_stack = false;
-        ini_initial_alloc = LINE_BYTES;
-        ini_max_line = LINE_BYTES;
-    }
+    (void)err; /* the loader's own */
+    return take_option(arg, section, key, value);
 }
 
 static weir_rc load_file(loader *l, const char *path, bool may_be_absent)
@@ -142,26 +78,15 @@ static weir_rc load_file(loader *l, const char *path, bool may_be_absent)
     if (!path) {
         return WEIR_OK;
     }
-    weir_rc rc = weir_file_read(path, FILE_MAX_BYTES, l->a, &l->rest, l->err);
-    if (rc == WEIR_E_NOTFOUND && may_be_absent) {
-        return WEIR_OK;
-    }
-    if (rc != WEIR_OK) {
+    memset(l->set_here, 0, sizeof l->set_here);
+    l->rc = weir_ini_read(path, l->a, on_option, l, l->err);
+    if (l->rc == WEIR_E_NOTFOUND && may_be_absent) {
+        l->rc = WEIR_OK;
+    } else if (l->rc == WEIR_E_NOTFOUND || l->rc == WEIR_E_LIMIT) {
+        l->rc = WEIR_E_INPUT;
         if (l->err) {
             l->err->code = WEIR_E_INPUT;
         }
-        return WEIR_E_INPUT;
-    }
-    l->file = path;
-    l->line = 0;
-    memset(l->set_here, 0, sizeof l->set_here);
-    allow_long_lines();
-    int bad_line = ini_parse_stream(read_line, l, on_option, l);
-    if (l->rc == WEIR_OK && bad_line != 0) {
-        l->rc = bad_line < 0
-                    ? weir_fail(l->err, WEIR_E_SYS, 0, "%s: out of memory", path)
-                    : weir_fail(l->err, WEIR_E_INPUT, 0, "%s:%d: neither [section] nor key = value",
-                                path, bad_line);
     }
     return l->rc;
 }

@@ -50,6 +50,7 @@ typedef struct weir_settings {
     int64_t bridge_heartbeat_ms;
     int64_t bridge_ring_max_bytes; /* decoded but not yet logged */
     int64_t bridge_copy_chunk_rows;
+    int64_t bridge_first_copy; /* 0: whoever reads the feed copies the tables itself */
     /* [projector] */
     const char *projector_listen;
     int64_t projector_port;         /* 7705: healthz, readyz, metrics */

@@ -82,6 +82,9 @@ const weir_opt weir_settings_table[] = {
      16 * GIB, false, "Changes decoded but not yet in the log; reading pauses beyond", NULL},
     {"bridge", "copy_chunk_rows", WEIR_OPT_INT, AT(bridge_copy_chunk_rows), "10000", 1, 10000000,
      false, "Rows per step of the first copy of the published tables", NULL},
+    {"bridge", "first_copy", WEIR_OPT_INT, AT(bridge_first_copy), "1", 0, 1, false,
+     "1: a new log begins with the rows of the published tables; 0: with the changes after now",
+     NULL},
 
     {"projector", "listen", WEIR_OPT_TEXT, AT(projector_listen), "127.0.0.1", 1, 255, false,
      "Address of the projector's healthz, readyz and metrics", NULL},
