@@ -139,6 +139,7 @@ weir_rc weir_pg_ready(weir_pg *pg, weir_error *err)
     PQclear(pg->stream_row.res);
     pg->stream_row.res = NULL;
     pg->error_byte = -1;
+    pg->copy_ended = false;
     PQclear(pg->last_error);
     pg->last_error = NULL;
     return pg->mode == PG_IDLE ? WEIR_OK : finish_leftover(pg, err);

@@ -8,6 +8,7 @@
 #define WEIR_IO_PG_H
 
 #include "libweir/base/arena.h"
+#include "libweir/base/buf.h"
 
 typedef struct weir_pg weir_pg;
 typedef struct weir_pg_rows weir_pg_rows;
@@ -73,6 +74,11 @@ WEIR_MUST_CHECK weir_rc weir_pg_stream_next(weir_pg *pg, const weir_pg_rows **ro
  * borrowed until next. */
 WEIR_MUST_CHECK weir_rc weir_pg_copy_out_start(weir_pg *pg, const char *sql, weir_error *err);
 WEIR_MUST_CHECK weir_rc weir_pg_copy_out_next(weir_pg *pg, weir_slice *line, weir_error *err);
+/* Appends what the server sends, byte for byte (any COPY format), until `into` holds `enough` bytes
+ * or the COPY ends. *messages is advanced by one for each row. WEIR_E_EOF: it ended well and
+ * nothing was appended. WEIR_E_LIMIT: a row is larger than the buffer's ceiling. */
+WEIR_MUST_CHECK weir_rc weir_pg_copy_out_fill(weir_pg *pg, weir_buf *into, size_t enough,
+                                              int64_t *messages, weir_error *err);
 /* COPY … FROM STDIN: put whole lines with their newlines; end finishes, abort_text non-NULL fails
  * it. */
 WEIR_MUST_CHECK weir_rc weir_pg_copy_in_start(weir_pg *pg, const char *sql, weir_error *err);

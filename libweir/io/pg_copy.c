@@ -133,6 +133,44 @@ weir_rc weir_pg_copy_out_next(weir_pg *pg, weir_slice *line, weir_error *err)
     }
 }
 
+weir_rc weir_pg_copy_out_fill(weir_pg *pg, weir_buf *into, size_t enough, int64_t *messages,
+                              weir_error *err)
+{
+    if (pg->copy_ended) {
+        pg->copy_ended = false;
+        return WEIR_E_EOF;
+    }
+    if (pg->mode != PG_COPY_OUT) {
+        return weir_fail(err, WEIR_E_PROTO, 0, "no COPY is open");
+    }
+    size_t before = into->n;
+    while (into->n < enough) {
+        char *row = NULL;
+        int n = PQgetCopyData(pg->conn, &row, 1);
+        if (n > 0) {
+            weir_buf_put(into, row, (size_t)n);
+            PQfreemem(row);
+            ++*messages;
+            if (into->failed) {
+                return weir_fail(err, WEIR_E_LIMIT, 0, "a row of %d bytes is too large", n);
+            }
+        } else if (n == 0) {
+            weir_rc rc = weir_pgconn_wait(pg->conn, weir_pg_deadline(pg), err);
+            if (rc != WEIR_OK) {
+                return weir_pg_gave_up(pg, rc);
+            }
+        } else if (n == -2) {
+            return weir_pg_gave_up(pg, weir_pgconn_lost(pg->conn, err));
+        } else {
+            pg->mode = PG_IDLE;
+            weir_rc rc = weir_pg_drain(pg, NULL, NULL, NULL, err);
+            pg->copy_ended = rc == WEIR_OK && into->n > before; /* said on the next call */
+            return rc == WEIR_OK && into->n == before ? WEIR_E_EOF : rc;
+        }
+    }
+    return WEIR_OK;
+}
+
 weir_rc weir_pg_copy_in_start(weir_pg *pg, const char *sql, weir_error *err)
 {
     return copy_start(pg, sql, PGRES_COPY_IN, PG_COPY_IN, err);

@@ -29,6 +29,7 @@ struct weir_pg {
     weir_pg_mode mode;
     weir_pg_rows stream_row;
     char *copy_line;
+    bool copy_ended;    /* a filled COPY has ended, and the caller is still to be told */
     weir_map *prepared; /* statement name -> (void *)1 */
     weir_pg_sent *sent; /* ring of cap entries */
     size_t sent_cap, sent_at, sent_n;

@@ -1,0 +1,24 @@
+-- What the crawler needs to know of source table $1.$2. The key is what identifies rows in the stream: the replica identity's index, else the primary key.
+WITH t AS (
+    SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2
+), k AS (
+    SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] AS cols FROM t JOIN pg_index i ON i.indrelid = t.oid
+     WHERE i.indisvalid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND (i.indisprimary OR i.indisreplident)
+     ORDER BY (t.relreplident = 'i' AND i.indisreplident) DESC, i.indisprimary DESC LIMIT 1
+), col AS (
+    SELECT a.attname, a.attnum, a.atttypid, a.attgenerated, array_position(k.cols, a.attnum) AS key_at
+      FROM t JOIN pg_attribute a ON a.attrelid = t.oid LEFT JOIN k ON true
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+)
+SELECT t.relkind,
+       CASE WHEN t.relkind = 'p'
+            THEN (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(t.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf)
+            ELSE greatest(t.reltuples, 0) END::bigint,
+       (SELECT string_agg(quote_ident(attname), ', ' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
+       (SELECT 'ARRAY[' || string_agg(quote_ident(attname) || '::text', ', ' ORDER BY key_at) || ']' FROM col WHERE key_at IS NOT NULL),
+       (SELECT string_agg(format_type(atttypid, -1), E'\n' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
+       pg_relation_size(t.oid),
+       has_table_privilege(t.oid, 'SELECT')
+  FROM t

@@ -1,0 +1,316 @@
+/* test_crawler.c - the direct copy: every kind of key, resumed, rejected, refused, rebuilt. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "migrations/crawler/crawler.h"
+#include "tests/support/fixture.h"
+
+static fixture fx;
+static weir_pg *target;
+static char target_uri[400];
+
+/* Superuser's database "postgres" is the source, "mirror" the target. */
+static int setup(void **state)
+{
+    (void)state;
+    if (fixture_open(&fx, FIXTURE_PG) != 0) {
+        return -1;
+    }
+    if (fx.missing[0]) {
+        return 0;
+    }
+    fixture_sql(&fx, "CREATE DATABASE mirror");
+    (void)snprintf(target_uri, sizeof target_uri, "postgresql://postgres@/mirror?host=%s/sock",
+                   fx.pg.dir);
+    weir_pg_conf conf = {.uri = target_uri, .application_name = "test"};
+    weir_error err;
+    return weir_pg_open(&target, &conf, &err) == WEIR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    weir_pg_close(target);
+    fixture_close(&fx);
+    return 0;
+}
+
+static void target_sql(const char *sql)
+{
+    weir_error err;
+    if (weir_pg_script(target, sql, &err) != WEIR_OK) {
+        fail_msg("%s: %s", sql, err.msg);
+    }
+}
+
+static const char *target_value(const char *sql)
+{
+    weir_error err;
+    weir_pg_rows *r = NULL;
+    if (weir_pg_query(target, sql, 0, NULL, &r, &err) != WEIR_OK) {
+        fail_msg("%s: %s", sql, err.msg);
+    }
+    const char *v = weir_arena_dupz(fx.a, weir_pg_value(r, 0, 0));
+    weir_pg_rows_free(r);
+    return v;
+}
+
+static crw_conf conf_of(const char *job, const crw_table *tables, size_t n)
+{
+    return (crw_conf){.source_uri = fx.pg.uri,
+                      .target_uri = target_uri,
+                      .job = job,
+                      .tables = tables,
+                      .ntables = n,
+                      .workers = 2,
+                      .chunk_rows = 100,
+                      .chunk_rows_max = 100};
+}
+
+static weir_rc copy(const crw_conf *conf, crw_state *state, weir_error *err)
+{
+    crw *c = NULL;
+    weir_rc rc = crw_open(&c, conf, err);
+    if (rc == WEIR_OK) {
+        rc = crw_copy(c, err);
+        crw_progress(c, state);
+    }
+    crw_close(c);
+    return rc;
+}
+
+static void must_copy(const crw_conf *conf, crw_state *state)
+{
+    weir_error err;
+    if (copy(conf, state, &err) != WEIR_OK) {
+        fail_msg("%s", err.msg);
+    }
+}
+
+static void assert_same(const char *query)
+{
+    assert_string_equal(target_value(query), fixture_sql_value(&fx, query));
+}
+
+#define SUM(table, order)                                                                          \
+    "SELECT count(*) || ' ' || coalesce(md5(string_agg(x::text, E'\\n' ORDER BY " order            \
+    ")), '') FROM " table " x"
+
+static void copies_every_kind_of_key(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    static const char ddl[] =
+        "CREATE TABLE a (id bigint PRIMARY KEY, t text, n numeric, b bytea, g bigint GENERATED "
+        "ALWAYS AS (id * 2) STORED);"
+        "CREATE TABLE \"B b\" (k1 text, \"K 2\" char(6), k3 timestamptz, v jsonb, PRIMARY KEY (k1, "
+        "\"K 2\", k3));"
+        "CREATE TABLE c (x int, y text);"
+        "CREATE TABLE d (u uuid NOT NULL, f float8, e text NOT NULL);"
+        "CREATE UNIQUE INDEX d_e ON d (e) INCLUDE (f); ALTER TABLE d REPLICA IDENTITY USING INDEX "
+        "d_e;"
+        "CREATE TABLE p (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (500);"
+        "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (500) TO (100000);"
+        "CREATE TABLE empty (id int PRIMARY KEY);";
+    fixture_sql(&fx, ddl);
+    target_sql(ddl);
+    fixture_sql(&fx,
+                "INSERT INTO a SELECT i * 3, repeat(E'x\\\\\\t\\n', i % 7), i / 7.0, "
+                "decode(lpad(to_hex(i), "
+                "8, '0'), 'hex') FROM generate_series(-500, 1500) i;"
+                "INSERT INTO \"B b\" SELECT E'k\\'\\\\\"{},' || i % 17, 'c' || i % 5, "
+                "'2024-01-01'::timestamptz "
+                "+ i * interval '1 s', jsonb_build_object('i', i) FROM generate_series(1, 2000) i;"
+                "INSERT INTO c SELECT nullif(i % 10, 0), repeat('y', i % 50) FROM "
+                "generate_series(1, 3000) i;"
+                "INSERT INTO d SELECT gen_random_uuid(), random(), 'e' || i FROM "
+                "generate_series(1, 1000) i;"
+                "INSERT INTO p SELECT i, 'v' || i FROM generate_series(1, 1200) i;");
+    const crw_table tables[] = {
+        {.source_schema = "public", .source_name = "a"},
+        {.source_schema = "public", .source_name = "B b"},
+        {.source_schema = "public", .source_name = "c"},
+        {.source_schema = "public", .source_name = "d"},
+        {.source_schema = "public", .source_name = "p"},
+        {.source_schema = "public", .source_name = "empty"},
+    };
+    crw_conf conf = conf_of("keys", tables, 6);
+    crw_state st;
+    must_copy(&conf, &st);
+    assert_int_equal(st.rows, 2001 + 2000 + 3000 + 1000 + 1200);
+    assert_int_equal(st.tables_done, 6);
+    assert_true(st.chunks >= 20 + 20 + 1 + 10 + 12 + 1);
+    assert_same(SUM("a", "id"));
+    assert_same(SUM("\"B b\"", "k1, \"K 2\", k3"));
+    assert_same(SUM("c", "x, y"));
+    assert_same(SUM("d", "e"));
+    assert_same(SUM("p", "id"));
+    /* A job that is over has nothing to do. */
+    must_copy(&conf, &st);
+    assert_int_equal(
+        st.chunks,
+        atoi(target_value(
+            "SELECT count(*) FROM weir_sync.chunk WHERE job = 'keys'"))); /* banned-ok: a count of
+                                                                             ours */
+    assert_same(SUM("a", "id"));
+}
+
+static void resumes_where_chunks_are_missing(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx,
+                "CREATE TABLE r (id int PRIMARY KEY, v text); INSERT INTO r SELECT i, 'v' || i "
+                "FROM generate_series(1, 5000) i");
+    target_sql("CREATE TABLE r (id int PRIMARY KEY, v text)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "r"}};
+    crw_conf conf = conf_of("resume", tables, 1);
+    crw_state st;
+    must_copy(&conf, &st);
+    /* As a killed process leaves it: some chunks in the middle and the end are not there. */
+    target_sql(
+        "DELETE FROM r USING weir_sync.chunk c WHERE job = 'resume' AND id > c.lo[1]::int AND "
+        "id <= c.hi[1]::int AND c.no IN (7, 8, 20);"
+        "DELETE FROM weir_sync.chunk WHERE job = 'resume' AND no IN (7, 8, 20);"
+        "DELETE FROM r WHERE id > (SELECT hi[1]::int FROM weir_sync.chunk WHERE no = 40 AND "
+        "job = 'resume');"
+        "DELETE FROM weir_sync.chunk WHERE job = 'resume' AND no > 40;"
+        "UPDATE weir_sync.crawl_table SET copied_at = NULL WHERE job = 'resume'");
+    must_copy(&conf, &st);
+    assert_int_equal(st.rows, 5000);
+    assert_same(SUM("r", "id"));
+}
+
+static void rejects_only_what_does_not_fit(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx, "CREATE TABLE j (id int PRIMARY KEY, v text); INSERT INTO j SELECT i, i::text "
+                     "FROM generate_series(1, 1000) i; UPDATE j SET v = 'x' WHERE id IN (77, 78, "
+                     "500, 1000); CREATE TABLE jk (v text); INSERT INTO jk SELECT i::text FROM "
+                     "generate_series(1, 700) i; UPDATE jk SET v = 'bad' WHERE v IN ('5', '600')");
+    target_sql(
+        "CREATE TABLE j (id int PRIMARY KEY, v int CHECK (v <> 33)); CREATE TABLE jk (v int)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "j"},
+                                {.source_schema = "public", .source_name = "jk"}};
+    crw_conf conf = conf_of("rejects", tables, 2);
+    crw_state st;
+    must_copy(&conf, &st);
+    assert_int_equal(st.rejects, 7);
+    assert_string_equal(target_value("SELECT count(*) FROM j"), "995");
+    assert_string_equal(target_value("SELECT count(*) FROM jk"), "698");
+    assert_string_equal(
+        target_value(
+            "SELECT string_agg(concat_ws('/', key[1], sqlstate, source_row->>'v'), ' ' "
+            "ORDER BY key[1]::int, source_row->>'v') FROM weir_sync.reject WHERE job = 'rejects'"),
+        "33/23514/33 77/22P02/x 78/22P02/x 500/22P02/x 1000/22P02/x 22P02/bad 22P02/bad");
+    weir_error err;
+    if (crw_forget(target_uri, "rejects", &err) != WEIR_OK) {
+        fail_msg("%s", err.msg);
+    }
+    target_sql("TRUNCATE j, jk");
+    conf.rejects_max = 2;
+    assert_int_not_equal(copy(&conf, &st, &err), WEIR_OK);
+    assert_non_null(strstr(err.msg, "more rows than rejects_max"));
+}
+
+static void takes_expressions_and_filters(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx, "CREATE TABLE o (id int PRIMARY KEY, first text, last text, kind int); INSERT "
+                     "INTO o SELECT i, 'f' || i, 'l' || i, i % 3 FROM generate_series(1, 900) i");
+    target_sql(
+        "CREATE SCHEMA other; CREATE TABLE other.person (pid int PRIMARY KEY, name text, len "
+        "int GENERATED ALWAYS AS (length(name)) STORED)");
+    static const crw_column columns[] = {{"pid", "id + 1000"}, {"name", "first || ' ' || o.last"}};
+    const crw_table tables[] = {{.source_schema = "public",
+                                 .source_name = "o",
+                                 .target_schema = "other",
+                                 .target_name = "person",
+                                 .columns = columns,
+                                 .ncolumns = 2,
+                                 .filter = "kind <> 0"}};
+    crw_conf conf = conf_of("mapped", tables, 1);
+    crw_state st;
+    must_copy(&conf, &st);
+    assert_int_equal(st.rows, 600);
+    assert_string_equal(target_value("SELECT count(*) || ' ' || min(pid) || ' ' || min(name) FROM "
+                                     "other.person WHERE len = length(name)"),
+                        "600 1001 f1 l1");
+}
+
+static void refuses_with_a_reason(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    weir_error err;
+    crw_state st;
+    fixture_sql(&fx, "CREATE TABLE w (id int PRIMARY KEY, extra int); INSERT INTO w VALUES (1, 1)");
+    target_sql("CREATE TABLE w (id int PRIMARY KEY)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "w"}};
+    crw_conf conf = conf_of("refused", tables, 1);
+    assert_int_equal(copy(&conf, &st, &err), WEIR_E_NOTFOUND);
+    assert_non_null(strstr(err.msg, "has no column \"extra\" in the target"));
+    target_sql("ALTER TABLE w ADD extra int; INSERT INTO w VALUES (9, 9)");
+    assert_int_equal(copy(&conf, &st, &err), WEIR_E_CONFLICT);
+    assert_non_null(strstr(err.msg, "holds rows already"));
+    target_sql("DELETE FROM w");
+    const crw_table missing[] = {{.source_schema = "public", .source_name = "nothing"}};
+    conf = conf_of("refused", missing, 1);
+    assert_int_equal(copy(&conf, &st, &err), WEIR_E_NOTFOUND);
+    /* The job's lock. */
+    conf = conf_of("refused", tables, 1);
+    crw *c = NULL;
+    assert_int_equal(crw_open(&c, &conf, &err), WEIR_OK);
+    /* Another shape after the plan was made. */
+    fixture_sql(&fx, "ALTER TABLE w ADD later int");
+    assert_int_equal(crw_copy(c, &err), WEIR_E_STATE);
+    assert_non_null(strstr(err.msg, "changed in the source"));
+    crw_close(c);
+}
+
+/* A transaction older than the copy: the barrier names it, and gives up when told to. */
+static void names_whom_it_waits_for(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    weir_error err;
+    weir_pg *other = NULL;
+    weir_pg_conf pc = {.uri = fx.pg.uri, .application_name = "slow"};
+    assert_int_equal(weir_pg_open(&other, &pc, &err), WEIR_OK);
+    fixture_sql(&fx, "CREATE TABLE s (id int PRIMARY KEY)");
+    target_sql("CREATE TABLE s (id int PRIMARY KEY)");
+    assert_int_equal(weir_pg_script(other, "BEGIN; INSERT INTO s VALUES (1)", &err), WEIR_OK);
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "s"}};
+    crw_conf conf = conf_of("barrier", tables, 1);
+    conf.barrier_max_ms = 300;
+    crw_state st;
+    assert_int_equal(copy(&conf, &st, &err), WEIR_E_TIMEOUT);
+    char pid[32];
+    (void)snprintf(pid, sizeof pid, "pid %d", weir_pg_pid(other));
+    assert_non_null(strstr(err.msg, pid));
+    assert_int_equal(weir_pg_script(other, "COMMIT", &err), WEIR_OK);
+    must_copy(&conf, &st);
+    assert_int_equal(st.rows, 1);
+    weir_pg_close(other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(copies_every_kind_of_key),
+        cmocka_unit_test(resumes_where_chunks_are_missing),
+        cmocka_unit_test(rejects_only_what_does_not_fit),
+        cmocka_unit_test(takes_expressions_and_filters),
+        cmocka_unit_test(refuses_with_a_reason),
+        cmocka_unit_test(names_whom_it_waits_for),
+    };
+    return cmocka_run_group_tests_name("crawler", tests, setup, teardown);
+}
