@@ -85,6 +85,9 @@ static bool result_type(weir_an *an, const weir_ast *x, weir_agg *g)
     case WEIR_AGG_MAX:
         g->type = e->type;
         g->type.typmod = -1; /* a function's result has none, also min(numeric(12,2)) */
+        if (g->type.ty == WEIR_TY_TEXT) { /* there is no max(varchar) */
+            g->type.oid = weir_type_of(WEIR_TY_TEXT).oid;
+        }
         if (e->type.ty == WEIR_TY_TEXT) {
             g->type.oid = weir_type_of(WEIR_TY_TEXT).oid;
         }

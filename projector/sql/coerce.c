@@ -220,12 +220,21 @@ static weir_expr *cast_sized(weir_an *an, weir_expr *e, weir_type t)
                : e;
 }
 
-weir_expr *weir_an_cast(weir_an *an, weir_expr *e, const weir_ast_type *to, int location)
+/* text and varchar are one type to the engine; only what they meet in a comparison tells them
+ * apart. */
+static weir_expr *named(weir_an *an, weir_expr *e, uint32_t oid)
 {
-    weir_type t;
-    if (!target_type(an, to, &t)) {
-        return NULL;
+    if (!e || e->type.ty != WEIR_TY_TEXT || e->type.oid == oid) {
+        return e;
     }
+    weir_x *x = WEIR_MEM_NEW(&an->m, weir_x);
+    *x = *weir_x_of(e);
+    x->e.type.oid = oid;
+    return &x->e;
+}
+
+static weir_expr *cast_to(weir_an *an, weir_expr *e, weir_type t, int location)
+{
     if (e->type.ty == WEIR_TY_UNKNOWN) {
         e = typed_constant(an, e, t);
         return e && t.typmod >= 0 ? cast_node(an, e, t) : e;
@@ -244,4 +253,10 @@ weir_expr *weir_an_cast(weir_an *an, weir_expr *e, const weir_ast_type *to, int 
         return NULL;
     }
     return cast_node(an, e, t);
+}
+
+weir_expr *weir_an_cast(weir_an *an, weir_expr *e, const weir_ast_type *to, int location)
+{
+    weir_type t;
+    return target_type(an, to, &t) ? named(an, cast_to(an, e, t, location), t.oid) : NULL;
 }

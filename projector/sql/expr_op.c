@@ -38,8 +38,8 @@ bool weir_an_orderable(weir_an *an, weir_expr *e, int location, const char *what
 
 /* Makes both sides comparable: untyped constants take the other's type, integers become numeric
  * beside numeric, char(n) becomes text beside text. Beside varchar it stays char(n), and varchar
- * becomes it: varchar has no operators of its own, so bpchar = bpchar is the better match of the two
- * (PostgreSQL, "Operator Type Resolution", step 3.c). */
+ * becomes it: varchar has no operators of its own, so bpchar = bpchar is the better match of the
+ * two (PostgreSQL, "Operator Type Resolution", step 3.c). */
 static bool align(weir_an *an, weir_expr **l, weir_expr **r, const char *what)
 {
     weir_expr *v[2] = {*l, *r};
