@@ -1,4 +1,4 @@
-/* answer.c - jobs that came back from the lanes: answered, or sent to the serial lane. */
+/* answer.c - jobs that came back from the lanes: answered, or to wait again after a collision. */
 #include <stdio.h>
 
 #include "libweir/base/clock.h"
@@ -35,6 +35,7 @@ void wsvc_answer(wsvc_service *s, wsvc_job *j)
     weir_http_req *req = t->req;
     wsvc_outcome *out = &j->out;
     untrack(s, t);
+    weir_metric_add(s->m_deferred, j->deferred);
     wsvc_registry_count(s->registry, t->command, out->status);
     weir_metric_observe_us(s->m_seconds, weir_mono_us() - j->arrived_us);
     if (j->correlation_id != j->id) { /* one of our own is the command_id in the body */
@@ -57,24 +58,71 @@ void wsvc_answer(wsvc_service *s, wsvc_job *j)
     wsvc_outcome_fini(&had);
 }
 
-/* Its like goes to the serial lane too for a while: they will collide with it. */
+/* A first collision without a word of which row says little: the row may just have been changed. */
+enum { VAGUE_TRIES = 2, AGAIN_BASE_MS = 2, AGAIN_MAX_MS = 100 };
+
+typedef struct like {
+    const wsvc_command *command;
+    int64_t now_ms;
+} like;
+
+static void compute_keys(void *arg, wsvc_job *j)
+{
+    const like *l = arg;
+    const wsvc_ticket *t = j->ticket;
+    if (t->command == l->command) {
+        wsvc_rules_keys(&l->command->rules, j->body, l->now_ms, &j->keys);
+    }
+}
+
+static int64_t again_after_ms(const wsvc_job *j)
+{
+    int64_t ms = AGAIN_BASE_MS;
+    for (int i = 1; i < j->tries && ms < AGAIN_MAX_MS; i++) {
+        ms *= 2;
+    }
+    return ms;
+}
+
+/* Once for a while: what is kept in order from now on, and by what. */
+static void tell(const wsvc_command *c, const char *collision)
+{
+    const wsvc_rules *r = &c->rules;
+    if (r->npaths > 0 && collision) {
+        const wsvc_rule *u = &r->path[r->npaths - 1];
+        WEIR_INFO("WSVC-CONTENDED", "command=%s kept in order by field=%.*s", c->call.name,
+                  (int)u->path_n, u->path);
+    } else {
+        WEIR_INFO("WSVC-CONTENDED", "command=%s all of its calls are kept in order", c->call.name);
+    }
+}
+
+/* What it teaches: which rows it and its like need, or that a stranger holds one of them. */
 static void on_collision(wsvc_service *s, wsvc_job *j)
 {
     wsvc_ticket *t = j->ticket;
-    int64_t now_ms = weir_mono_ms();
-    if (!wsvc_heat_hot(&t->command->heat, now_ms)) {
-        wsvc_heat_collided(&t->command->heat, now_ms);
-        WEIR_INFO("WSVC-SERIAL", "command=%s collides with others, on the serial lane for ms=%lld",
-                  j->call->name, (long long)t->command->heat.penalty_ms);
+    wsvc_rules *rules = &t->command->rules;
+    like all = {t->command, weir_mono_ms()};
+    wsvc_key key, *block = NULL;
+    bool lock = strcmp(j->out.sqlstate, "55P03") == 0;
+    bool vague = !j->out.collision && (lock ? j->tries < VAGUE_TRIES : !j->serializable);
+    if (!vague) {
+        if (wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key) ==
+            WSVC_LESSON_NEW) {
+            tell(t->command, j->out.collision);
+            wsvc_pool_each(s->pool, compute_keys, &all);
+            compute_keys(&all, j);
+        } else if (lock) {
+            block = &key;
+        }
+    }
+    if (!block && !(lock && j->tries < VAGUE_TRIES)) {
+        j->not_before_ms = all.now_ms + again_after_ms(j);
     }
     weir_metric_add(s->m_collisions, 1);
-    j->bounced = false;
-    j->serial = true;
-    if (!wsvc_pool_submit(s->pool, j)) {
-        wsvc_outcome_busy(&j->out, j->id,
-                          "too many commands are waiting; the command was not executed");
-        wsvc_answer(s, j);
-    }
+    wsvc_outcome_fini(&j->out);
+    j->collided = false;
+    wsvc_pool_again(s->pool, j, block);
 }
 
 void wsvc_answer_list(void *service, wsvc_job *list)
@@ -83,9 +131,12 @@ void wsvc_answer_list(void *service, wsvc_job *list)
     wsvc_job *next;
     for (wsvc_job *j = list; j; j = next) {
         next = j->next;
-        if (j->bounced) {
+        if (j->collided) {
             on_collision(s, j);
         } else {
+            if (j->probe) {
+                wsvc_pool_probed(s->pool, j);
+            }
             wsvc_answer(s, j);
         }
     }

@@ -12,8 +12,7 @@ enum {
     ANSWER_SLACK_MS = 3000,  /* beyond the statement timeout */
     SETTLE_MAX_MS = 10000,   /* how long a client in doubt waits for the truth */
     SETTLE_PAUSE_MS = 50,
-    LATER_BASE_MS = 5,
-    LATER_MAX_MS = 100,
+    PATIENT_TRIES = 3, /* then a command alone waits longer for a lock */
 };
 
 static void finish(wsvc_lane *l, wsvc_job *j)
@@ -25,13 +24,6 @@ static void finish_busy(wsvc_lane *l, wsvc_job *j, const char *detail)
 {
     wsvc_outcome_fini(&j->out);
     wsvc_outcome_busy(&j->out, j->id, detail);
-    finish(l, j);
-}
-
-static void bounce(wsvc_lane *l, wsvc_job *j)
-{
-    wsvc_outcome_fini(&j->out);
-    j->bounced = true;
     finish(l, j);
 }
 
@@ -58,17 +50,19 @@ static void count_run(wsvc_lane *l, size_t n, int64_t us)
 
 /* Only an outcome of its own is answered; the rest goes where the decision says. Returns true when
  * j must run alone now. */
-static bool decided(wsvc_lane *l, wsvc_job *j, const char *sqlstate, bool group, bool own)
+static bool decided(wsvc_lane *l, wsvc_job *j, const char *sqlstate, bool own)
 {
-    wsvc_retry_in in = {sqlstate, group, own, l->serial, j->tries};
+    wsvc_retry_in in = {sqlstate, own, j->tries, (weir_mono_us() - j->arrived_us) / 1000,
+                        l->conf.statement_timeout_ms};
     wsvc_next next = wsvc_retry_after_error(&in);
     if (next == WSVC_NEXT_ANSWER || next == WSVC_NEXT_BUSY) {
         finish(l, j); /* when tried too often, its last error is a 503 by the table */
         return false;
     }
     count_retry(l);
-    if (next == WSVC_NEXT_SERIAL) {
-        bounce(l, j);
+    if (next == WSVC_NEXT_WAIT) {
+        j->collided = true;
+        finish(l, j);
         return false;
     }
     wsvc_outcome_fini(&j->out);
@@ -77,8 +71,7 @@ static bool decided(wsvc_lane *l, wsvc_job *j, const char *sqlstate, bool group,
 }
 
 /* The wrapper's word of a committed transaction. true: j must run alone now. */
-static bool answer_committed(wsvc_lane *l, wsvc_job *j, weir_slice reply, const char *position,
-                             bool group)
+static bool answer_committed(wsvc_lane *l, wsvc_job *j, weir_slice reply, const char *position)
 {
     (void)snprintf(j->position, sizeof j->position, "%s", position);
     wsvc_outcome_reply(&j->out, j->id, reply, position);
@@ -88,7 +81,7 @@ static bool answer_committed(wsvc_lane *l, wsvc_job *j, weir_slice reply, const 
     }
     char state[6];
     (void)snprintf(state, sizeof state, "%s", j->out.sqlstate);
-    return decided(l, j, state, group, true);
+    return decided(l, j, state, true);
 }
 
 /* Its transaction committed, its wrapper's word was lost. */
@@ -117,7 +110,7 @@ static void answer_unknown(wsvc_lane *l, wsvc_job *j)
     finish(l, j);
 }
 
-static void txn_init(wsvc_txn *t, wsvc_lane *l, wsvc_job **jobs, size_t n, bool alone)
+static void txn_init(wsvc_txn *t, wsvc_lane *l, wsvc_job **jobs, size_t n)
 {
     memset(t, 0, sizeof *t);
     weir_arena_reset(l->arena);
@@ -125,8 +118,7 @@ static void txn_init(wsvc_txn *t, wsvc_lane *l, wsvc_job **jobs, size_t n, bool 
     t->jobs = jobs;
     t->n = n;
     t->serializable = n == 1 && jobs[0]->serializable;
-    /* Alone on the serial lane a command may wait for a lock as long as its statement timeout. */
-    t->no_lock_timeout = alone && l->serial;
+    t->patient = n == 1 && jobs[0]->tries >= PATIENT_TRIES;
     t->answer_max_ms = l->conf.statement_timeout_ms + ANSWER_SLACK_MS;
     t->abandon = &l->pool->abandon;
     t->arena = l->arena;
@@ -160,7 +152,7 @@ static bool after_loss(wsvc_lane *l, wsvc_txn *t, size_t i, wsvc_fate fate)
 {
     wsvc_job *j = t->jobs[i];
     if (fate == WSVC_FATE_COMMITTED && i < t->got) {
-        return answer_committed(l, j, weir_pg_value(t->rows[i], 0, 0), t->position, t->n > 1);
+        return answer_committed(l, j, weir_pg_value(t->rows[i], 0, 0), t->position);
     }
     if (fate == WSVC_FATE_COMMITTED) {
         answer_result_lost(l, j, t->position);
@@ -199,16 +191,16 @@ static bool after_rollback(wsvc_lane *l, const wsvc_txn *t, wsvc_job *j)
         return false;
     }
     wsvc_outcome_failure(&j->out, j->id, &t->texts);
-    return decided(l, j, t->err.sqlstate, t->n > 1, own);
+    return decided(l, j, t->err.sqlstate, own);
 }
 
 /* Runs jobs in one transaction; fills again with those that must run alone now. Returns how many.
  */
-static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, bool alone, wsvc_job **again)
+static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
 {
     size_t k = 0;
     wsvc_txn t;
-    txn_init(&t, l, jobs, n, alone);
+    txn_init(&t, l, jobs, n);
     int64_t start_us = weir_mono_us();
     wsvc_history before = l->conn.history;
     wsvc_txn_end end = wsvc_txn_run(&t);
@@ -227,7 +219,7 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, bool alone, wsvc_
         if (end == WSVC_TXN_LOST) {
             more = after_loss(l, &t, i, fate);
         } else if (end == WSVC_TXN_COMMITTED) {
-            more = answer_committed(l, jobs[i], weir_pg_value(t.rows[i], 0, 0), t.position, n > 1);
+            more = answer_committed(l, jobs[i], weir_pg_value(t.rows[i], 0, 0), t.position);
         } else {
             more = after_rollback(l, &t, jobs[i]);
         }
@@ -249,12 +241,9 @@ static bool ready(wsvc_lane *l)
 
 static void run_alone(wsvc_lane *l, wsvc_job *j)
 {
-    weir_backoff pause;
-    weir_backoff_init(&pause, LATER_BASE_MS, LATER_MAX_MS, 0);
     wsvc_job *again[1];
-    for (bool first = true;; first = false) {
-        bool later = !first && j->lost == 0;
-        if (later && !wsvc_lane_pause(l, weir_backoff_next_ms(&pause))) {
+    do {
+        if (atomic_load(&l->pool->abandon)) {
             finish_busy(l, j, "the service is stopping; the command was not executed");
             return;
         }
@@ -262,10 +251,7 @@ static void run_alone(wsvc_lane *l, wsvc_job *j)
             finish_busy(l, j, "PostgreSQL is away; the command was not executed");
             return;
         }
-        if (run_txn(l, &j, 1, true, again) == 0) {
-            return;
-        }
-    }
+    } while (run_txn(l, &j, 1, again) > 0);
 }
 
 static void run_group(wsvc_lane *l, wsvc_job **jobs, size_t n)
@@ -277,7 +263,7 @@ static void run_group(wsvc_lane *l, wsvc_job **jobs, size_t n)
         }
         return;
     }
-    size_t k = run_txn(l, jobs, n, false, again);
+    size_t k = run_txn(l, jobs, n, again);
     wsvc_lane_post(l); /* the rest may take its time */
     for (size_t i = 0; i < k; i++) {
         run_alone(l, again[i]);
@@ -285,8 +271,8 @@ static void run_group(wsvc_lane *l, wsvc_job **jobs, size_t n)
     }
 }
 
-/* Whose client has gone before anything began is not executed. */
-static size_t drop_gone(wsvc_lane *l, wsvc_job **jobs, size_t n)
+/* Whose client has gone before anything began is not executed, nor who waited too long. */
+static size_t drop_some(wsvc_lane *l, wsvc_job **jobs, size_t n)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
@@ -294,6 +280,10 @@ static size_t drop_gone(wsvc_lane *l, wsvc_job **jobs, size_t n)
             jobs[i]->dropped = true;
             weir_metric_add(l->pool->m_dropped, 1);
             finish_busy(l, jobs[i], "the client went away; the command was not executed");
+        } else if (jobs[i]->expired) {
+            finish_busy(l, jobs[i],
+                        "another session holds what the command needs for too long; the command "
+                        "was not executed");
         } else {
             jobs[kept++] = jobs[i];
         }
@@ -304,7 +294,7 @@ static size_t drop_gone(wsvc_lane *l, wsvc_job **jobs, size_t n)
 void wsvc_lane_execute(wsvc_lane *l, wsvc_job **jobs, size_t n)
 {
     wsvc_run runs[WSVC_GROUP_MAX];
-    n = drop_gone(l, jobs, n);
+    n = drop_some(l, jobs, n);
     size_t k = wsvc_group_plan(jobs, n, l->pool->conf.group_max, RUN_BYTES_MAX, runs);
     for (size_t i = 0; i < k; i++) {
         if (runs[i].alone) {

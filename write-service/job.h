@@ -1,13 +1,14 @@
 /* job.h - one command on its way: made by the loop thread, executed by a lane, answered by the loop
  * thread.
  *
- *   loop: new ──▶ queue ──▶ lane: run … outcome ──▶ loop: reply
+ *   loop: new ──▶ waits ──▶ lane: run … outcome ──▶ loop: reply
  *                   ▲                    │
- *                   └──── bounced ◀──────┘   (collided on shared rows: again, on the serial lane)
+ *                   └─── collided ◀──────┘   (the loop learns which row it was, then it waits
+ * again)
  *
  * A job lives in its request's arena and is owned by one thread at a time; it changes hands through
- * the queue and through weir_loop_post. Only `gone` is touched by the other side: the loop sets it
- * when the client went away.
+ * the pool and through weir_loop_post. While it waits the pool's lock guards it. Only `gone` is
+ * touched by the other side: the loop sets it when the client went away.
  */
 #ifndef WEIR_WRITE_JOB_H
 #define WEIR_WRITE_JOB_H
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "libweir/base/slice.h"
+#include "write-service/key.h"
 #include "write-service/outcome.h"
 
 /* Below 64, so that PostgreSQL's cache of subtransactions holds a whole group. */
@@ -29,7 +31,8 @@ typedef struct wsvc_call {
 
 typedef struct wsvc_job wsvc_job;
 struct wsvc_job {
-    wsvc_job *next; /* in a list of finished jobs */
+    wsvc_job *next; /* of those that wait, or in a list of finished jobs */
+    wsvc_job *prev; /* of those that wait */
     const wsvc_call *call;
     void *owner;  /* the loop thread's: whom to hand it back to */
     void *ticket; /* the loop thread's: the request and what it counts under */
@@ -38,10 +41,17 @@ struct wsvc_job {
     const char *traceparent; /* NULL when absent */
     weir_slice body;         /* NUL-terminated beyond n */
     int64_t arrived_us;
+    wsvc_keys keys;        /* what it is expected to lock, as known when it began to wait */
+    int64_t not_before_ms; /* a pause before it runs again; monotonic */
+    bool waits;            /* in the pool's list */
+    bool deferred;         /* was passed over once because another lane held its keys */
+    int64_t blocked_ms;    /* since when it is kept waiting by somebody outside; 0: never was */
+    bool expired;          /* … for too long: not to be executed */
+    bool probe;            /* it looks whether probe_key is free again */
+    wsvc_key probe_key;
     bool alone;        /* never in a group: declared so, or its group failed */
     bool serializable; /* in a SERIALIZABLE transaction, alone */
-    bool serial;       /* runs on the serial lane */
-    bool bounced;      /* handed back to be run on the serial lane */
+    bool collided;     /* handed back to wait again; out says why */
     bool dropped;      /* the client was gone before it ran */
     int tries;         /* times it was sent to PostgreSQL */
     int lost;          /* of these, ended by a lost connection */

@@ -13,9 +13,7 @@ static void set_up(wsvc_lane *l, bool up)
 {
     if (atomic_exchange(&l->up, up) != up) {
         weir_metric_set(l->m_up, up);
-        if (!l->serial) {
-            atomic_fetch_add(&l->pool->up, up ? 1 : -1);
-        }
+        atomic_fetch_add(&l->pool->up, up ? 1 : -1);
     }
 }
 
@@ -85,22 +83,23 @@ void wsvc_lane_post(wsvc_lane *l)
     }
 }
 
-/* While no lane can serve this queue, what waits in it is answered and not kept hanging. */
+/* While no lane has a connection, what waits is answered and not kept hanging. */
 static void shed(wsvc_lane *l)
 {
-    if (!l->serial && atomic_load(&l->pool->up) > 0) {
-        return;
+    wsvc_pool *p = l->pool;
+    weir_monitor_lock(p->gate);
+    wsvc_sched_release(p->sched, l->number);
+    bool stop = atomic_load(&p->abandon);
+    while ((stop || atomic_load(&p->up) == 0) && wsvc_sched_waiting(p->sched) > 0) {
+        wsvc_job *j = wsvc_sched_shift(p->sched);
+        wsvc_outcome_fini(&j->out);
+        wsvc_outcome_busy(&j->out, j->id,
+                          stop ? "the service is stopping; the command was not executed"
+                               : "PostgreSQL is away; the command was not executed");
+        wsvc_job_list_add(&l->done, j);
     }
-    void *items[WSVC_GROUP_MAX];
-    size_t n;
-    while ((n = weir_queue_pop(l->queue, items, WSVC_GROUP_MAX, 0)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            wsvc_job *j = items[i];
-            wsvc_outcome_busy(&j->out, j->id, "PostgreSQL is away; the command was not executed");
-            wsvc_job_list_add(&l->done, j);
-        }
-        wsvc_lane_post(l);
-    }
+    weir_monitor_unlock(p->gate);
+    wsvc_lane_post(l);
 }
 
 /* false: the lane has no connection, everything that waited was seen to. */
@@ -116,43 +115,63 @@ static bool connected(wsvc_lane *l)
     return wsvc_lane_connect(l);
 }
 
-/* One that runs alone is taken alone: those behind it are for the next free lane. */
-static bool may_share(const void *first, const void *next)
+/* Gives back what the last jobs held, takes the next; waits a while when there is nothing. */
+static size_t take(wsvc_lane *l, wsvc_job **jobs)
 {
-    const wsvc_job *a = first;
-    const wsvc_job *b = next;
-    return !a->alone && !b->alone;
+    wsvc_pool *p = l->pool;
+    size_t max = p->conf.group_max;
+    weir_monitor_lock(p->gate);
+    size_t n = wsvc_sched_take(p->sched, l->number, weir_mono_ms(), max, jobs);
+    if (n == 0 && !(p->closed && wsvc_sched_waiting(p->sched) == 0)) {
+        int64_t due_ms = wsvc_sched_due_ms(p->sched, weir_mono_ms());
+        p->idle++;
+        (void)weir_monitor_wait(p->gate, due_ms >= 0 && due_ms < IDLE_MS ? due_ms : IDLE_MS);
+        p->idle--;
+        n = wsvc_sched_take(p->sched, l->number, weir_mono_ms(), max, jobs);
+    }
+    if (n > 0 && p->idle > 0 && wsvc_sched_left(p->sched)) {
+        weir_monitor_wake_one(p->gate);
+    }
+    weir_monitor_unlock(p->gate);
+    return n;
 }
 
 static void take_turn(wsvc_lane *l)
 {
-    void *items[WSVC_GROUP_MAX];
     wsvc_job *jobs[WSVC_GROUP_MAX];
-    size_t n = weir_queue_pop_while(l->queue, items, l->pool->conf.group_max, IDLE_MS, may_share);
-    for (size_t i = 0; i < n; i++) {
-        jobs[i] = items[i];
+    size_t n = take(l, jobs);
+    if (n == 0) {
+        return;
     }
-    if (n > 0) {
-        /* Looked at before anything is sent: what is sent into a dead connection leaves a doubt. */
-        if (connected(l)) {
-            wsvc_lane_execute(l, jobs, n);
-        } else {
-            for (size_t i = 0; i < n; i++) {
-                wsvc_outcome_busy(&jobs[i]->out, jobs[i]->id,
-                                  "PostgreSQL is away; the command was not executed");
-                wsvc_job_list_add(&l->done, jobs[i]);
-            }
+    /* Looked at before anything is sent: what is sent into a dead connection leaves a doubt. */
+    if (connected(l)) {
+        wsvc_lane_execute(l, jobs, n);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            wsvc_outcome_busy(&jobs[i]->out, jobs[i]->id,
+                              "PostgreSQL is away; the command was not executed");
+            wsvc_job_list_add(&l->done, jobs[i]);
         }
-        wsvc_lane_post(l);
     }
+    wsvc_lane_post(l);
+}
+
+static bool over(wsvc_lane *l)
+{
+    weir_monitor_lock(l->pool->gate);
+    bool is = l->pool->closed && wsvc_sched_waiting(l->pool->sched) == 0;
+    weir_monitor_unlock(l->pool->gate);
+    return is;
 }
 
 void wsvc_lane_main(void *lane)
 {
     wsvc_lane *l = lane;
     weir_backoff_init(&l->backoff, BACKOFF_MIN_MS, BACKOFF_MAX_MS, 0);
-    while (!(weir_queue_closed(l->queue) && weir_queue_len(l->queue) == 0)) {
-        if (connected(l)) {
+    while (!over(l)) {
+        if (atomic_load(&l->pool->abandon)) {
+            shed(l);
+        } else if (connected(l)) {
             take_turn(l);
         } else {
             shed(l);
@@ -161,5 +180,6 @@ void wsvc_lane_main(void *lane)
         }
     }
     wsvc_lane_disconnect(l);
+    shed(l);
     atomic_fetch_sub(&l->pool->live, 1);
 }

@@ -3,17 +3,16 @@
 #define WEIR_WRITE_LANE_H
 
 #include "libweir/base/backoff.h"
-#include "libweir/base/queue.h"
 #include "libweir/base/thread.h"
 #include "write-service/conn.h"
 #include "write-service/pool.h"
+#include "write-service/sched.h"
 #include "write-service/txn.h"
 
 typedef struct wsvc_lane {
     wsvc_pool *pool;
-    weir_queue *queue;
+    size_t number;
     weir_thread *thread;
-    bool serial;
     wsvc_conn_conf conf;
     wsvc_conn conn;     /* the lane's own */
     weir_pg *visible;   /* conn.pg for weir_pg_cancel by another thread; under pool->mon */
@@ -28,13 +27,16 @@ typedef struct wsvc_lane {
 
 struct wsvc_pool {
     wsvc_pool_conf conf;
-    weir_queue *shared, *serial;
+    weir_monitor *gate; /* guards sched, idle, closed; lanes with nothing to do wait here */
+    wsvc_sched *sched;
+    size_t idle;
+    bool closed;
     weir_monitor *mon; /* every pause of a lane waits here */
-    atomic_int up;     /* shared lanes with a connection */
+    atomic_int up;     /* lanes with a connection */
     atomic_int live;   /* lanes whose thread has not left */
     atomic_bool abandon;
-    size_t n; /* lanes with the serial one, which is the last */
-    wsvc_lane lanes[WSVC_LANES_MAX + 1];
+    size_t n;
+    wsvc_lane lanes[WSVC_LANES_MAX];
     weir_metric *m_size[5], *m_exec, *m_lost, *m_unknown, *m_dropped;
 };
 

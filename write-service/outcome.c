@@ -189,6 +189,8 @@ void wsvc_outcome_reply(wsvc_outcome *out, const char *id, weir_slice reply, con
                           text_of(e, "table"),
                           text_of(e, "pointer")};
         wsvc_outcome_failure(out, id, &f);
+        const json_t *collision = json_object_get(e, "collision");
+        out->collision = collision ? json_dumps(collision, JSON_COMPACT) : NULL;
     } else {
         wsvc_outcome_problem(
             out, id, 500, NULL,
@@ -201,5 +203,6 @@ void wsvc_outcome_fini(wsvc_outcome *out)
 {
     free(out->text);
     free(out->members);
+    free(out->collision);
     memset(out, 0, sizeof *out);
 }

@@ -17,6 +17,7 @@ typedef struct wsvc_outcome {
     char *text;        /* 200: the whole body; else the problem's detail. Heap. */
     size_t text_bytes; /* of text, without the NUL */
     char *members;     /* further members of the problem, JSON without braces. Heap. */
+    char *collision;   /* the wrapper's JSON about the row it could not lock, or NULL. Heap. */
 } wsvc_outcome;
 
 /* A server error's texts; NULL or "" when absent. */

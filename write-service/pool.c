@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/xalloc.h"
 #include "write-service/lane.h"
 
-/* A group that waits for a row longer than this collides with another lane: better alone behind it
- * than both waiting. The serial lane's groups meet strangers only. */
-enum { LOCK_SHARED_MS = 25, LOCK_SERIAL_MS = 1000, TEXTS_MAX_BYTES = 1 << 20 };
+/* Lanes keep out of each other's way, so whom a group waits for is nearly always a stranger: short,
+ * because the whole group waits. */
+enum { LOCK_MS = 5, TEXTS_MAX_BYTES = 1 << 20 };
 
 static void add_metrics(wsvc_pool *p)
 {
@@ -35,16 +36,11 @@ static void lane_init(wsvc_pool *p, size_t i)
     wsvc_lane *l = &p->lanes[i];
     char labels[40];
     l->pool = p;
-    l->serial = i == p->n - 1;
-    l->queue = l->serial ? p->serial : p->shared;
+    l->number = i;
     l->arena = weir_arena_new(TEXTS_MAX_BYTES);
     l->conf = (wsvc_conn_conf){p->conf.uri, p->conf.application_name, p->conf.statement_timeout_ms,
-                               l->serial ? LOCK_SERIAL_MS : LOCK_SHARED_MS};
-    if (l->serial) {
-        (void)snprintf(labels, sizeof labels, "lane=\"serial\"");
-    } else {
-        (void)snprintf(labels, sizeof labels, "lane=\"%zu\"", i);
-    }
+                               LOCK_MS};
+    (void)snprintf(labels, sizeof labels, "lane=\"%zu\"", i);
     weir_metrics *ms = p->conf.metrics;
     l->m_executed = weir_counter(ms, "weir_write_lane_commands_total",
                                  "Commands sent to PostgreSQL, retries included.", labels);
@@ -58,17 +54,18 @@ weir_rc wsvc_pool_start(wsvc_pool **out, const wsvc_pool_conf *conf, weir_error 
 {
     wsvc_pool *p = weir_xcalloc(1, sizeof *p);
     p->conf = *conf;
-    p->n = conf->lanes + 1;
+    p->n = conf->lanes;
     p->mon = weir_monitor_new();
-    p->shared = weir_queue_new(conf->queue_max);
-    p->serial = weir_queue_new(conf->queue_max);
+    p->gate = weir_monitor_new();
+    wsvc_sched_conf sc = {conf->lanes, conf->queue_max, conf->statement_timeout_ms};
+    p->sched = wsvc_sched_new(&sc);
     add_metrics(p);
     for (size_t i = 0; i < p->n; i++) {
         lane_init(p, i);
     }
     for (size_t i = 0; i < p->n; i++) {
         char name[16];
-        (void)snprintf(name, sizeof name, p->lanes[i].serial ? "lane-serial" : "lane-%d", (int)i);
+        (void)snprintf(name, sizeof name, "lane-%d", (int)i);
         atomic_fetch_add(&p->live, 1);
         weir_rc rc =
             weir_thread_start(&p->lanes[i].thread, name, wsvc_lane_main, &p->lanes[i], err);
@@ -83,10 +80,80 @@ weir_rc wsvc_pool_start(wsvc_pool **out, const wsvc_pool_conf *conf, weir_error 
     return WEIR_OK;
 }
 
+/* Gate held. One is enough: a lane that leaves something wakes the next. */
+static void ring(wsvc_pool *p)
+{
+    if (p->idle > 0) {
+        weir_monitor_wake_one(p->gate);
+    }
+}
+
+wsvc_job *wsvc_pool_submit_list(wsvc_pool *p, wsvc_job *list)
+{
+    weir_monitor_lock(p->gate);
+    wsvc_job *next, *j = list;
+    for (; j && !p->closed; j = next) {
+        next = j->next;
+        j->owner = p;
+        if (!wsvc_sched_push(p->sched, j)) {
+            break;
+        }
+    }
+    ring(p);
+    weir_monitor_unlock(p->gate);
+    return j;
+}
+
 bool wsvc_pool_submit(wsvc_pool *p, wsvc_job *j)
 {
-    j->owner = p;
-    return weir_queue_push(j->serial ? p->serial : p->shared, j);
+    j->next = NULL;
+    return wsvc_pool_submit_list(p, j) == NULL;
+}
+
+void wsvc_pool_again(wsvc_pool *p, wsvc_job *j, const wsvc_key *block)
+{
+    int64_t now_ms = weir_mono_ms();
+    weir_monitor_lock(p->gate);
+    if (j->probe) {
+        wsvc_sched_probed(p->sched, j, block && wsvc_key_same(*block, j->probe_key), now_ms);
+    }
+    if (block) {
+        wsvc_sched_block(p->sched, *block, now_ms);
+    }
+    wsvc_sched_again(p->sched, j);
+    ring(p);
+    weir_monitor_unlock(p->gate);
+}
+
+void wsvc_pool_probed(wsvc_pool *p, wsvc_job *j)
+{
+    weir_monitor_lock(p->gate);
+    wsvc_sched_probed(p->sched, j, false, weir_mono_ms());
+    ring(p);
+    weir_monitor_unlock(p->gate);
+}
+
+bool wsvc_pool_withdraw(wsvc_pool *p, wsvc_job *j)
+{
+    weir_monitor_lock(p->gate);
+    bool mine = wsvc_sched_remove(p->sched, j);
+    weir_monitor_unlock(p->gate);
+    return mine;
+}
+
+void wsvc_pool_each(wsvc_pool *p, void (*fn)(void *arg, wsvc_job *j), void *arg)
+{
+    weir_monitor_lock(p->gate);
+    wsvc_sched_each(p->sched, fn, arg);
+    weir_monitor_unlock(p->gate);
+}
+
+size_t wsvc_pool_blocked(wsvc_pool *p)
+{
+    weir_monitor_lock(p->gate);
+    size_t n = wsvc_sched_blocked(p->sched);
+    weir_monitor_unlock(p->gate);
+    return n;
 }
 
 bool wsvc_pool_up(const wsvc_pool *p)
@@ -94,9 +161,12 @@ bool wsvc_pool_up(const wsvc_pool *p)
     return atomic_load(&p->up) > 0;
 }
 
-size_t wsvc_pool_waiting(const wsvc_pool *p)
+size_t wsvc_pool_waiting(wsvc_pool *p)
 {
-    return weir_queue_len(p->shared) + weir_queue_len(p->serial);
+    weir_monitor_lock(p->gate);
+    size_t n = wsvc_sched_waiting(p->sched);
+    weir_monitor_unlock(p->gate);
+    return n;
 }
 
 size_t wsvc_pool_lanes(const wsvc_pool *p)
@@ -107,14 +177,16 @@ size_t wsvc_pool_lanes(const wsvc_pool *p)
 wsvc_lane_info wsvc_pool_lane(const wsvc_pool *p, size_t i)
 {
     const wsvc_lane *l = &p->lanes[i];
-    return (wsvc_lane_info){l->serial, atomic_load(&l->up), atomic_load(&l->executed),
-                            atomic_load(&l->groups), atomic_load(&l->retried)};
+    return (wsvc_lane_info){atomic_load(&l->up), atomic_load(&l->executed), atomic_load(&l->groups),
+                            atomic_load(&l->retried)};
 }
 
 void wsvc_pool_close(wsvc_pool *p)
 {
-    weir_queue_close(p->shared);
-    weir_queue_close(p->serial);
+    weir_monitor_lock(p->gate);
+    p->closed = true;
+    weir_monitor_wake(p->gate);
+    weir_monitor_unlock(p->gate);
 }
 
 void wsvc_pool_abandon(wsvc_pool *p)
@@ -144,8 +216,8 @@ void wsvc_pool_free(wsvc_pool *p)
         weir_thread_join(p->lanes[i].thread);
         weir_arena_free(p->lanes[i].arena);
     }
-    weir_queue_free(p->shared);
-    weir_queue_free(p->serial);
+    wsvc_sched_free(p->sched);
+    weir_monitor_free(p->gate);
     weir_monitor_free(p->mon);
     free(p);
 }

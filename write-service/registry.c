@@ -50,6 +50,7 @@ wsvc_command *wsvc_registry_get(wsvc_registry *r, weir_slice name)
         c->call.stmt = run;
         c->call.sql =
             weir_arena_printf(r->arena, "SELECT weir.%s($1::text, $2::text)::text", ident);
+        c->rules.self = wsvc_domain_of_command(name);
         *slot = c;
     }
     return *slot;

@@ -1,5 +1,5 @@
-/* registry.h - what the service remembers of a command beyond one catalog: how it is called, its
- * heat, its counters.
+/* registry.h - what the service remembers of a command beyond one catalog: how it is called,
+ * what it collides by, its counters.
  *
  * Entries are made once per name and live as long as the process, so that jobs may point at them.
  * Loop thread, except that lanes read `call`.
@@ -8,14 +8,14 @@
 #define WEIR_WRITE_REGISTRY_H
 
 #include "libweir/base/metrics.h"
-#include "write-service/heat.h"
 #include "write-service/job.h"
+#include "write-service/rules.h"
 
 enum { WSVC_STATUSES = 12 };
 
 typedef struct wsvc_command {
     wsvc_call call;
-    wsvc_heat heat;
+    wsvc_rules rules;
     int64_t count; /* answered, whatever the status */
     weir_metric *by_status[WSVC_STATUSES];
 } wsvc_command;

@@ -9,18 +9,16 @@
 wsvc_next wsvc_retry_after_error(const wsvc_retry_in *in)
 {
     bool again = wsvc_sqlstate_again(in->sqlstate);
-    if (!again && in->own) {
+    if (!in->own) { /* nobody knows whose error it is until each has run by itself */
+        return in->tries < WSVC_TRIES_MAX ? WSVC_NEXT_ALONE : WSVC_NEXT_BUSY;
+    }
+    if (!again) {
         return WSVC_NEXT_ANSWER;
     }
-    if (in->tries >= WSVC_TRIES_MAX) {
-        return WSVC_NEXT_BUSY;
+    if (strcmp(in->sqlstate, "55P03") == 0) { /* a row somebody holds: however often, so long */
+        return in->waited_ms < in->patience_ms ? WSVC_NEXT_WAIT : WSVC_NEXT_BUSY;
     }
-    if (again && !in->serial_lane) {
-        return WSVC_NEXT_SERIAL;
-    }
-    /* On the serial lane a first collision was with its own group's neighbours or a shared lane:
-     * alone, at once. */
-    return in->group ? WSVC_NEXT_ALONE : WSVC_NEXT_LATER;
+    return in->tries < WSVC_TRIES_MAX ? WSVC_NEXT_WAIT : WSVC_NEXT_BUSY;
 }
 
 wsvc_next wsvc_retry_after_loss(int lost)

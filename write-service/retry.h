@@ -8,23 +8,22 @@
 #define WEIR_WRITE_RETRY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { WSVC_TRIES_MAX = 8, WSVC_LOST_MAX = 3 };
 
 typedef enum wsvc_next {
     WSVC_NEXT_ANSWER, /* the error is the answer */
     WSVC_NEXT_ALONE,  /* again, in a transaction of its own, on this lane */
-    WSVC_NEXT_LATER,  /* the same after a pause */
-    WSVC_NEXT_SERIAL, /* again, on the serial lane */
+    WSVC_NEXT_WAIT,   /* it collided: again, when what it collided with is out of its way */
     WSVC_NEXT_BUSY    /* 503: it was not executed, and was tried often enough */
 } wsvc_next;
 
 typedef struct wsvc_retry_in {
     const char *sqlstate; /* of the refusal or failure */
-    bool group;           /* it ran with others */
-    bool own;         /* the error is known to be its own: the wrapper said so, or it ran alone */
-    bool serial_lane; /* it ran there already */
+    bool own; /* the error is known to be its own: the wrapper said so, or it ran alone */
     int tries;
+    int64_t waited_ms, patience_ms; /* since it arrived; how long a row may keep it waiting */
 } wsvc_retry_in;
 
 /* After a transaction that was rolled back, or a wrapper that reported an error. */

@@ -81,8 +81,13 @@ static void add_metrics(wsvc_service *s)
         weir_gauge(s->metrics, "weir_write_queue_length", "Commands waiting for a lane.", NULL);
     s->m_inflight =
         weir_gauge(s->metrics, "weir_write_in_flight", "Requests not yet answered.", NULL);
-    s->m_collisions = weir_counter(s->metrics, "weir_write_collisions_total",
-                                   "Commands moved to the serial lane.", NULL);
+    s->m_collisions =
+        weir_counter(s->metrics, "weir_write_collisions_total",
+                     "Times a command could not get a row and had to wait again.", NULL);
+    s->m_deferred = weir_counter(s->metrics, "weir_write_deferred_total",
+                                 "Commands that waited because a lane was at the same row.", NULL);
+    s->m_blocked = weir_gauge(s->metrics, "weir_write_blocked_rows",
+                              "Rows other sessions hold and commands wait for.", NULL);
 }
 
 static weir_rc open_parts(wsvc_service *s, weir_error *err)

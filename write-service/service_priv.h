@@ -50,7 +50,8 @@ struct wsvc_service {
     int64_t started_ms, stop_ms; /* stop_ms 0: not stopping */
     bool abandoned;
     int calm; /* turns of the stopper with nothing pending */
-    weir_metric *m_seconds, *m_queue, *m_inflight, *m_collisions, *m_refused[6];
+    weir_metric *m_seconds, *m_queue, *m_inflight, *m_collisions, *m_deferred, *m_blocked,
+        *m_refused[6];
 };
 
 /* route.c: the handler of every request. */

@@ -9,17 +9,32 @@ void wsvc_status_refresh(wsvc_service *s)
 {
     weir_metric_set(s->m_queue, (int64_t)wsvc_pool_waiting(s->pool));
     weir_metric_set(s->m_inflight, (int64_t)weir_http_pending(s->http));
+    weir_metric_set(s->m_blocked, (int64_t)wsvc_pool_blocked(s->pool));
     weir_health_wait(s->health, "lanes",
                      wsvc_pool_up(s->pool) ? NULL : "no lane has a connection to PostgreSQL yet");
 }
 
 static void put_lane(weir_buf *out, const wsvc_lane_info *l)
 {
-    weir_buf_printf(out,
-                    "{\"kind\":\"%s\",\"up\":%s,\"executed\":%" PRId64 ",\"groups\":%" PRId64
-                    ",\"retried\":%" PRId64 "}",
-                    l->serial ? "serial" : "shared", l->up ? "true" : "false", l->executed,
-                    l->groups, l->retried);
+    weir_buf_printf(
+        out, "{\"up\":%s,\"executed\":%" PRId64 ",\"groups\":%" PRId64 ",\"retried\":%" PRId64 "}",
+        l->up ? "true" : "false", l->executed, l->groups, l->retried);
+}
+
+/* The fields that name the rows it collides on; "*": all calls are kept in order. */
+static void put_rules(weir_buf *out, const wsvc_rules *r, int64_t now_ms)
+{
+    const char *comma = "";
+    weir_buf_putz(out, "[");
+    for (size_t i = 0; i < r->npaths; i++) {
+        if (now_ms < r->path[i].until_ms) {
+            weir_buf_putz(out, comma);
+            weir_json_quote(out, weir_slice_of(r->path[i].path, r->path[i].path_n));
+            comma = ",";
+        }
+    }
+    bool all = wsvc_heat_hot(&r->whole, now_ms) || (r->always.n && now_ms < r->always_until_ms);
+    weir_buf_printf(out, "%s]", all ? comma[0] ? ",\"*\"" : "\"*\"" : "");
 }
 
 void wsvc_status_put(void *service, weir_buf *out)
@@ -40,8 +55,9 @@ void wsvc_status_put(void *service, weir_buf *out)
         const wsvc_command *c = wsvc_registry_get(s->registry, s->catalog->entries[i].name);
         weir_buf_printf(out, "%s{\"name\":", i ? "," : "");
         weir_json_quote(out, weir_slice_z(c->call.name));
-        weir_buf_printf(out, ",\"answered\":%" PRId64 ",\"serial\":%s}", c->count,
-                        wsvc_heat_hot(&c->heat, now_ms) ? "true" : "false");
+        weir_buf_printf(out, ",\"answered\":%" PRId64 ",\"collides_by\":", c->count);
+        put_rules(out, &c->rules, now_ms);
+        weir_buf_putz(out, "}");
     }
     weir_buf_putz(out, "]");
 }

@@ -143,7 +143,10 @@ static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_
     j->arrived_us = weir_mono_us();
     j->serializable = e->serializable;
     j->alone = e->isolated || e->serializable;
-    j->serial = wsvc_heat_hot(&t->command->heat, j->arrived_us / 1000);
+    int64_t now_ms = j->arrived_us / 1000;
+    if (wsvc_rules_any(&t->command->rules, now_ms)) {
+        wsvc_rules_keys(&t->command->rules, j->body, now_ms, &j->keys);
+    }
     make_id(s, j->id);
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
     j->correlation_id = correlation ? correlation : j->id;
@@ -197,12 +200,10 @@ void wsvc_submit_batch(void *service)
     wsvc_job *next;
     wsvc_job *list = s->batch.first;
     s->batch = (wsvc_job_list){NULL, NULL};
-    for (wsvc_job *j = list; j; j = next) {
+    for (wsvc_job *j = list ? wsvc_pool_submit_list(s->pool, list) : NULL; j; j = next) {
         next = j->next;
-        if (!wsvc_pool_submit(s->pool, j)) {
-            wsvc_outcome_busy(&j->out, j->id,
-                              "too many commands are waiting; the command was not executed");
-            wsvc_answer(s, j);
-        }
+        wsvc_outcome_busy(&j->out, j->id,
+                          "too many commands are waiting; the command was not executed");
+        wsvc_answer(s, j);
     }
 }

@@ -31,8 +31,9 @@ static weir_rc send_open(wsvc_txn *t)
 {
     weir_rc rc = t->serializable ? send0(t, ":serializable", "BEGIN ISOLATION LEVEL SERIALIZABLE")
                                  : send0(t, ":begin", "BEGIN");
-    if (rc == WEIR_OK && t->no_lock_timeout) {
-        rc = send0(t, ":nolock", "SET LOCAL lock_timeout = 0");
+    if (rc == WEIR_OK && t->patient) {
+        _Static_assert(WSVC_PATIENT_LOCK_MS == 50, "stands in the text");
+        rc = send0(t, ":patient", "SET LOCAL lock_timeout = 50");
     }
     if (rc == WEIR_OK) {
         rc = send0(t, ":xid", "SELECT pg_current_xact_id()::text");
@@ -111,7 +112,7 @@ static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows)
 /* Steps: BEGIN, [SET], xid, wrappers, COMMIT, position. */
 static size_t xid_step(const wsvc_txn *t)
 {
-    return t->no_lock_timeout ? 2 : 1;
+    return t->patient ? 2 : 1;
 }
 
 /* One answer in its place. false: the connection must be given up. Takes rows. */

@@ -14,6 +14,8 @@
 
 #include "write-service/conn.h"
 
+enum { WSVC_PATIENT_LOCK_MS = 50 };
+
 typedef enum wsvc_txn_end {
     WSVC_TXN_COMMITTED,   /* every job's row is there, and the position */
     WSVC_TXN_ROLLED_BACK, /* err and texts say why */
@@ -26,7 +28,7 @@ typedef struct wsvc_txn {
     wsvc_job **jobs;
     size_t n;
     bool serializable;
-    bool no_lock_timeout;
+    bool patient;               /* waits for locks WSVC_PATIENT_LOCK_MS instead of the usual time */
     int64_t answer_max_ms;      /* silence for so long: the connection is given up */
     const atomic_bool *abandon; /* true: stop waiting now */
     weir_arena *arena;          /* for texts */

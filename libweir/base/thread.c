@@ -107,6 +107,11 @@ bool weir_monitor_wait(weir_monitor *m, int64_t timeout_ms)
     return pthread_cond_timedwait(&m->cond, &m->lock, &ts) != ETIMEDOUT;
 }
 
+void weir_monitor_wake_one(weir_monitor *m)
+{
+    pthread_cond_signal(&m->cond);
+}
+
 void weir_monitor_wake(weir_monitor *m)
 {
     pthread_cond_broadcast(&m->cond);

@@ -24,5 +24,6 @@ void weir_monitor_unlock(weir_monitor *m);
  * wake-ups return true. */
 bool weir_monitor_wait(weir_monitor *m, int64_t timeout_ms);
 void weir_monitor_wake(weir_monitor *m); /* wakes all waiters */
+void weir_monitor_wake_one(weir_monitor *m);
 
 #endif

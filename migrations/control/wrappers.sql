@@ -149,7 +149,7 @@ DECLARE
     r jsonb;
     at text := '';
     l pg_lsn;
-    e_state text; e_message text; e_detail text; e_hint text; e_constraint text; e_column text; e_table text;
+    e_state text; e_message text; e_detail text; e_hint text; e_constraint text; e_column text; e_table text; e_context text;
 %1$sBEGIN
     b := body::jsonb;
     IF (jsonb_typeof(b) = 'object' AND b ?& %2$L::text[] AND b - %3$L::text[] = '{}'::jsonb%4$s) IS NOT TRUE THEN
@@ -161,10 +161,12 @@ DECLARE
     RETURN jsonb_build_object('ok', r);
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS e_state = RETURNED_SQLSTATE, e_message = MESSAGE_TEXT, e_detail = PG_EXCEPTION_DETAIL,
-        e_hint = PG_EXCEPTION_HINT, e_constraint = CONSTRAINT_NAME, e_column = COLUMN_NAME, e_table = TABLE_NAME;
+        e_hint = PG_EXCEPTION_HINT, e_constraint = CONSTRAINT_NAME, e_column = COLUMN_NAME, e_table = TABLE_NAME,
+        e_context = PG_EXCEPTION_CONTEXT;
     RETURN jsonb_build_object('error', jsonb_strip_nulls(jsonb_build_object(
         'sqlstate', e_state, 'message', e_message, 'detail', nullif(e_detail, ''), 'hint', nullif(e_hint, ''),
-        'constraint', nullif(e_constraint, ''), 'column', nullif(e_column, ''), 'table', nullif(e_table, ''), 'pointer', at)));
+        'constraint', nullif(e_constraint, ''), 'column', nullif(e_column, ''), 'table', nullif(e_table, ''), 'pointer', at,
+        'collision', CASE WHEN e_state IN ('55P03', '40P01') THEN weir.collision(e_context) END)));
 END $wrapper$,
         vars, needed, names, checks, spec, deep, takes,
         CASE WHEN p.prorettype = 'void'::regtype THEN format('PERFORM %s;', call)

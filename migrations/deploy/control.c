@@ -7,6 +7,7 @@
 extern const char weir_sql_control_0001[];
 extern const char weir_sql_functions[];
 extern const char weir_sql_wrappers[];
+extern const char weir_sql_collision[];
 
 static const char *const migrations[] = {weir_sql_control_0001};
 enum { CONTROL_VERSION = sizeof migrations / sizeof migrations[0] };
@@ -55,12 +56,13 @@ static weir_rc apply_versions(dep_run *d, int64_t from, weir_error *err)
 /* The functions are replaced as a whole whenever their text changed. */
 static weir_rc apply_functions(dep_run *d, weir_error *err)
 {
-    char sum[40];
+    char sum[56];
     const char *params[] = {sum};
     weir_pg_rows *r = NULL;
-    (void)snprintf(sum, sizeof sum, "%016llx%016llx",
+    (void)snprintf(sum, sizeof sum, "%016llx%016llx%016llx",
                    (unsigned long long)weir_hash64(weir_slice_z(weir_sql_functions)),
-                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_wrappers)));
+                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_wrappers)),
+                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_collision)));
     weir_rc rc =
         weir_pg_query(d->pg, "SELECT FROM weir.setting WHERE key = 'functions' AND value = $1", 1,
                       params, &r, err);
@@ -73,6 +75,7 @@ static weir_rc apply_functions(dep_run *d, weir_error *err)
         return WEIR_OK;
     }
     rc = weir_pg_script(d->pg, weir_sql_functions, err);
+    rc = rc == WEIR_OK ? weir_pg_script(d->pg, weir_sql_collision, err) : rc;
     rc = rc == WEIR_OK ? weir_pg_script(d->pg, weir_sql_wrappers, err) : rc;
     if (rc == WEIR_OK) {
         rc = weir_pg_query(d->pg,

@@ -16,3 +16,7 @@ function request()
     at = at % #requests + 1
     return requests[at]
 end
+
+function done(summary, latency)
+    print(string.format("latency_ms %.2f %.2f %.2f", latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000))
+end

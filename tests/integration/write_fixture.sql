@@ -79,7 +79,7 @@ BEGIN
       FROM unnest(p.proargnames, p.proargtypes::oid[]) WITH ORDINALITY AS x(a, t, i) WHERE a IS NOT NULL;
     EXECUTE format($f$
         CREATE OR REPLACE FUNCTION weir.%I(meta text, body text) RETURNS jsonb LANGUAGE plpgsql AS $w$
-        DECLARE b jsonb; m text; d text; h text; c text; co text; t text;
+        DECLARE b jsonb; m text; d text; h text; c text; co text; t text; x text;
         BEGIN
             b := body::jsonb;
             PERFORM pg_logical_emit_message(true, 'weir.command', meta);
@@ -87,9 +87,11 @@ BEGIN
             RETURN jsonb_build_object('ok', command.%I(%s));
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT, c = CONSTRAINT_NAME,
-                                    co = COLUMN_NAME, t = TABLE_NAME;
+                                    co = COLUMN_NAME, t = TABLE_NAME,
+                                    x = PG_EXCEPTION_CONTEXT;
             RETURN jsonb_build_object('error', jsonb_build_object('sqlstate', SQLSTATE, 'message', m, 'detail', d, 'hint', h,
-                                      'constraint', c, 'column', co, 'table', t));
+                                      'constraint', c, 'column', co, 'table', t,
+                                      'collision', CASE WHEN SQLSTATE IN ('55P03', '40P01') THEN weir.collision(x) END));
         END $w$ $f$, 'run_' || command, command, coalesce(list, ''));
     INSERT INTO weir.command_catalog
     SELECT command, command || '(' || pg_get_function_arguments(p.oid) || ')', args, p.prorettype::regtype::text, false, false,

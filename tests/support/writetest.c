@@ -154,7 +154,11 @@ const char *wt_fixture_sql(void)
     weir_slice sql;
     weir_error err = {0};
     assert_rc(WEIR_OK, weir_file_read(commands, 1 << 20, wt_fx.a, &sql, &err), &err);
-    return sql.p;
+    const char *rest = weir_arena_printf(wt_fx.a, "%.*s../../migrations/control/collision.sql",
+                                         (int)(strrchr(commands, '/') + 1 - commands), commands);
+    weir_slice more;
+    assert_rc(WEIR_OK, weir_file_read(rest, 1 << 20, wt_fx.a, &more, &err), &err);
+    return weir_arena_printf(wt_fx.a, "%s\n%s", sql.p, more.p);
 }
 
 int wt_up(const char *bin_dir, const char *sql_file)

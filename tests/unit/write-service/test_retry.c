@@ -3,9 +3,11 @@
 #include "write-service/heat.h"
 #include "write-service/retry.h"
 
-static wsvc_next next(const char *sqlstate, bool group, bool own, bool serial, int tries)
+enum { PATIENCE_MS = 5000 };
+
+static wsvc_next next(const char *sqlstate, bool own, int tries, int64_t waited_ms)
 {
-    wsvc_retry_in in = {sqlstate, group, own, serial, tries};
+    wsvc_retry_in in = {sqlstate, own, tries, waited_ms, PATIENCE_MS};
     return wsvc_retry_after_error(&in);
 }
 
@@ -13,18 +15,17 @@ static void after_error(void **state)
 {
     (void)state;
     /* Its own error is its answer. */
-    assert_int_equal(next("23505", true, true, false, 1), WSVC_NEXT_ANSWER);
-    assert_int_equal(next("57014", false, true, false, 1), WSVC_NEXT_ANSWER);
+    assert_int_equal(next("23505", true, 1, 0), WSVC_NEXT_ANSWER);
+    assert_int_equal(next("57014", true, 1, 0), WSVC_NEXT_ANSWER);
     /* A neighbour's, or COMMIT's: nobody knows whose. */
-    assert_int_equal(next("23503", true, false, false, 1), WSVC_NEXT_ALONE);
-    assert_int_equal(next("57014", true, false, true, 1), WSVC_NEXT_ALONE);
-    /* Collisions go to the serial lane, and there alone, later, and not for ever. */
-    assert_int_equal(next("55P03", true, true, false, 1), WSVC_NEXT_SERIAL);
-    assert_int_equal(next("40P01", true, false, false, 1), WSVC_NEXT_SERIAL);
-    assert_int_equal(next("40001", false, true, false, 1), WSVC_NEXT_SERIAL);
-    assert_int_equal(next("40001", true, true, true, 2), WSVC_NEXT_ALONE);
-    assert_int_equal(next("40001", false, true, true, 3), WSVC_NEXT_LATER);
-    assert_int_equal(next("40001", false, true, true, WSVC_TRIES_MAX), WSVC_NEXT_BUSY);
+    assert_int_equal(next("23503", false, 1, 0), WSVC_NEXT_ALONE);
+    assert_int_equal(next("40P01", false, 1, 0), WSVC_NEXT_ALONE);
+    assert_int_equal(next("57014", false, WSVC_TRIES_MAX, 0), WSVC_NEXT_BUSY);
+    /* Collisions wait: for a row as long as patience goes, else so many times. */
+    assert_int_equal(next("55P03", true, 100, PATIENCE_MS - 1), WSVC_NEXT_WAIT);
+    assert_int_equal(next("55P03", true, 1, PATIENCE_MS), WSVC_NEXT_BUSY);
+    assert_int_equal(next("40001", true, 1, 0), WSVC_NEXT_WAIT);
+    assert_int_equal(next("40P01", true, WSVC_TRIES_MAX, 0), WSVC_NEXT_BUSY);
 }
 
 static void after_loss(void **state)

@@ -1,0 +1,3 @@
+\set a random(1, :rows)
+\set b random(1, :rows)
+SELECT command.bench_bump(:a, :b);

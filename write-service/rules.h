@@ -1,0 +1,53 @@
+/* rules.h - which rows a command locks, as far as its collisions have told: the fields of its body
+ * that name them. Pure.
+ *
+ * When a command could not get a row in time, PostgreSQL says which row it was. Where the body has
+ * a field with the value of one of that row's columns, the field is taken to name the row from then
+ * on, for LIFE_MS; a row no field names is taken to be needed by every call of the command; and a
+ * collision PostgreSQL says nothing about puts all calls of the command in order for a while.
+ */
+#ifndef WEIR_WRITE_RULES_H
+#define WEIR_WRITE_RULES_H
+
+#include "libweir/base/slice.h"
+#include "write-service/heat.h"
+#include "write-service/key.h"
+#include "write-service/walk.h"
+
+enum { WSVC_RULE_PATHS_MAX = 8, WSVC_RULES_LIFE_MS = 20000 };
+
+typedef struct wsvc_rule {
+    char path[WSVC_PATH_BYTES];
+    size_t path_n;
+    uint64_t domain, column;
+    int64_t until_ms; /* INT64_MAX: declared, stays */
+} wsvc_rule;
+
+typedef struct wsvc_rules { /* zeroed but for self: nothing known */
+    uint64_t self;          /* the domain of the command itself */
+    wsvc_rule path[WSVC_RULE_PATHS_MAX];
+    size_t npaths;
+    wsvc_keys always; /* rows and tables every call needs */
+    int64_t always_until_ms;
+    wsvc_heat whole; /* all calls in order */
+} wsvc_rules;
+
+/* The domains of a command and of an argument named by @serialize_by. */
+uint64_t wsvc_domain_of_command(weir_slice name);
+void wsvc_rules_declare(wsvc_rules *r, weir_slice arg); /* empty: nothing is declared any more */
+
+/* true when there is anything to look for in bodies. */
+bool wsvc_rules_any(const wsvc_rules *r, int64_t now_ms);
+void wsvc_rules_keys(const wsvc_rules *r, weir_slice body, int64_t now_ms, wsvc_keys *out);
+
+typedef enum wsvc_lesson {
+    WSVC_LESSON_NEW,  /* keys are to be computed anew: of this job, and of those like it */
+    WSVC_LESSON_KNOWN /* the job held *key already: who holds the row is not one of ours */
+} wsvc_lesson;
+
+/* collision: the wrapper's {"table": …, "row": [["column", "value"]…]}, or NULL. had: what the job
+ * held. */
+wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collision,
+                             const wsvc_keys *had, int64_t now_ms, wsvc_key *key);
+
+#endif
