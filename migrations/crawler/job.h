@@ -89,6 +89,9 @@ WEIR_MUST_CHECK weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, w
 /* Empties the target table and the records: the table is copied anew. */
 WEIR_MUST_CHECK weir_rc crw_record_redo(crw *c, weir_pg *target, crw_tab *t, weir_error *err);
 
+/* pair.c: a target session for building indexes; *pg is opened, or opened anew when it is gone. */
+WEIR_MUST_CHECK weir_rc crw_step_session(crw *c, weir_pg **pg, weir_error *err);
+
 /* One worker's connections. */
 typedef struct crw_pair {
     crw *c;
@@ -129,7 +132,7 @@ WEIR_MUST_CHECK weir_rc crw_pump(crw_pair *p, crw_chunk *ch, const char *where, 
 WEIR_MUST_CHECK weir_rc crw_bisect(crw_pair *p, crw_chunk *ch, weir_error *err);
 
 /* step.c: builds the table's key, if that was left for later. */
-WEIR_MUST_CHECK weir_rc crw_steps_key(crw *c, weir_pg *target, crw_tab *t, weir_error *err);
+WEIR_MUST_CHECK weir_rc crw_steps_key(crw *c, const crw_tab *t, weir_error *err);
 
 /* govern.c */
 void crw_govern(crw *c, int workers);

@@ -2,11 +2,11 @@
 #include "libweir/base/log.h"
 #include "migrations/crawler/job.h"
 
+enum { BUFFER_MAX_BYTES = 1 << 30, STEP_MAX_MS = 7 * 24 * 3600 * 1000 };
+
 static const char pair_options[] =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 "
     "-c row_security=off -c jit=off -c max_parallel_workers_per_gather=0 ";
-
-enum { BUFFER_MAX_BYTES = 1 << 30 };
 
 void crw_pair_init(crw_pair *p)
 {
@@ -32,6 +32,21 @@ static weir_rc open_one(weir_pg **pg, const char *uri, const char *options, weir
     *pg = NULL;
     weir_pg_conf conf = {
         .uri = uri, .application_name = "weir-crawl", .wait_max_ms = 600000, .options = options};
+    return weir_pg_open(pg, &conf, err);
+}
+
+weir_rc crw_step_session(crw *c, weir_pg **pg, weir_error *err)
+{
+    if (*pg && weir_pg_ok(*pg)) {
+        return WEIR_OK;
+    }
+    weir_pg_close(*pg);
+    *pg = NULL;
+    weir_pg_conf conf = {.uri = c->own.target_uri,
+                         .application_name = "weir-crawl",
+                         .wait_max_ms = STEP_MAX_MS,
+                         .options = "-c statement_timeout=0 -c lock_timeout=0 -c "
+                                    "maintenance_work_mem=256MB"};
     return weir_pg_open(pg, &conf, err);
 }
 

@@ -251,7 +251,7 @@ static void do_end(crw_pair *p, crw_tab *t)
             rc = crw_chunk_look(p, &look, &err);
         }
         if (rc == WEIR_OK && !look.changed) {
-            rc = crw_steps_key(c, p->target, t, &err);
+            rc = crw_steps_key(c, t, &err);
         }
         if (rc == WEIR_OK && !look.changed) {
             rc = crw_record_copied(c, p->target, t, &err);

@@ -300,6 +300,79 @@ static void names_whom_it_waits_for(void **state)
     weir_pg_close(other);
 }
 
+static void run_all(const crw_conf *conf)
+{
+    weir_error err;
+    crw *c = NULL;
+    int n = 0;
+    if (crw_open(&c, conf, &err) != WEIR_OK || crw_create(c, &err) != WEIR_OK ||
+        crw_copy(c, &err) != WEIR_OK || crw_finish(c, &err) != WEIR_OK ||
+        crw_sequences(c, 1000, &n, &err) != WEIR_OK) {
+        fail_msg("%s", err.msg);
+    }
+    assert_int_equal(n, 3);
+    crw_close(c);
+}
+
+/* What pg_dump would show of it, without the names of schemas. */
+#define SHAPE                                                                                      \
+    "SELECT string_agg(x, E'\\n' ORDER BY x) FROM (SELECT concat_ws(' ', c.relname, a.attname, "   \
+    "format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated, "          \
+    "pg_get_expr(d.adbin, d.adrelid)) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "  \
+    "AND attnum > 0 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE "     \
+    "c.relname IN ('boss', 'Staff m') AND c.relkind = 'r' UNION ALL SELECT "                       \
+    "pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE "   \
+    "c.relname IN ('boss', 'Staff m') UNION ALL SELECT concat_ws(' ', conname, "                   \
+    "pg_get_constraintdef(k.oid), convalidated) FROM pg_constraint k JOIN pg_class c ON c.oid = "  \
+    "k.conrelid WHERE c.relname IN ('boss', 'Staff m') UNION ALL SELECT "                          \
+    "pg_get_statisticsobjdef(oid) FROM pg_statistic_ext UNION ALL SELECT concat_ws(' ', 'owner', " \
+    "pg_get_serial_sequence('boss', 'no'), pg_get_serial_sequence('\"Staff m\"', 'id'))) s(x)"
+
+static void creates_what_the_source_has(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(
+        &fx,
+        "CREATE TYPE mood AS ENUM ('sad', 'o''k'); CREATE SEQUENCE free START 7;"
+        "CREATE TABLE boss (no serial PRIMARY KEY, code text NOT NULL, m mood DEFAULT 'sad', ms "
+        "mood[], span int4range, EXCLUDE USING gist (span WITH &&), CONSTRAINT code_u UNIQUE "
+        "(code) "
+        "DEFERRABLE INITIALLY DEFERRED, CHECK (length(code) > 1));"
+        "CREATE TABLE \"Staff m\" (id bigint GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT "
+        "10), "
+        "boss int REFERENCES boss ON DELETE CASCADE DEFERRABLE, self bigint, l varchar(9) COLLATE "
+        "\"C\" "
+        "DEFAULT 'x', up text GENERATED ALWAYS AS (upper(l)) STORED, n numeric(9, 3), PRIMARY KEY "
+        "(id) INCLUDE (n), FOREIGN KEY (self) REFERENCES \"Staff m\");"
+        "CREATE INDEX ON boss (lower(code)) WHERE m = 'sad'; CREATE UNIQUE INDEX \"u USING x\" ON "
+        "\"Staff m\" (l, id DESC) INCLUDE (n); CREATE STATISTICS st (dependencies) ON l, n FROM "
+        "\"Staff "
+        "m\"; ALTER TABLE boss ADD CONSTRAINT later CHECK (no > 0) NOT VALID;"
+        "INSERT INTO boss (code, span) SELECT 'c' || i, int4range(i, i + 1) FROM "
+        "generate_series(1, "
+        "500) i; INSERT INTO \"Staff m\" (boss, l, n) SELECT 1 + i % 500, 'l' || i, i FROM "
+        "generate_series(1, 700) i; UPDATE \"Staff m\" SET self = id WHERE id % 20 = 0; SELECT "
+        "nextval('free'), nextval('free')");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "Staff m"},
+                                {.source_schema = "public", .source_name = "boss"}};
+    crw_conf conf = conf_of("create", tables, 2);
+    target_sql("CREATE SEQUENCE free");
+    run_all(&conf);
+    assert_same(SUM("boss", "no"));
+    assert_same(SUM("\"Staff m\"", "id"));
+    assert_same(SHAPE);
+    assert_string_equal(target_value("SELECT nextval('free')"), "1009");
+    assert_string_equal(target_value("INSERT INTO \"Staff m\" (boss) VALUES (1) RETURNING id"),
+                        "17100");
+    assert_string_equal(target_value("INSERT INTO boss (code) VALUES ('new') RETURNING no"),
+                        "1501");
+    assert_string_equal(
+        target_value(
+            "SELECT count(*) FROM weir_sync.crawl_step WHERE job = 'create' AND done_at IS NULL"),
+        "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +380,7 @@ int main(void)
         cmocka_unit_test(resumes_where_chunks_are_missing),
         cmocka_unit_test(rejects_only_what_does_not_fit),
         cmocka_unit_test(takes_expressions_and_filters),
+        cmocka_unit_test(creates_what_the_source_has),
         cmocka_unit_test(refuses_with_a_reason),
         cmocka_unit_test(names_whom_it_waits_for),
     };
