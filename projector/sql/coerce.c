@@ -221,16 +221,14 @@ static weir_expr *cast_sized(weir_an *an, weir_expr *e, weir_type t)
 }
 
 /* text and varchar are one type to the engine; only what they meet in a comparison tells them
- * apart. */
-static weir_expr *named(weir_an *an, weir_expr *e, uint32_t oid)
+ * apart. In place: columns are found again by their nodes, and a cast's argument is nobody else's.
+ */
+static weir_expr *named(weir_expr *e, uint32_t oid)
 {
-    if (!e || e->type.ty != WEIR_TY_TEXT || e->type.oid == oid) {
-        return e;
+    if (e && e->type.ty == WEIR_TY_TEXT) {
+        e->type.oid = oid;
     }
-    weir_x *x = WEIR_MEM_NEW(&an->m, weir_x);
-    *x = *weir_x_of(e);
-    x->e.type.oid = oid;
-    return &x->e;
+    return e;
 }
 
 static weir_expr *cast_to(weir_an *an, weir_expr *e, weir_type t, int location)
@@ -258,5 +256,5 @@ static weir_expr *cast_to(weir_an *an, weir_expr *e, weir_type t, int location)
 weir_expr *weir_an_cast(weir_an *an, weir_expr *e, const weir_ast_type *to, int location)
 {
     weir_type t;
-    return target_type(an, to, &t) ? named(an, cast_to(an, e, t, location), t.oid) : NULL;
+    return target_type(an, to, &t) ? named(cast_to(an, e, t, location), t.oid) : NULL;
 }
