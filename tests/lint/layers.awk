@@ -13,6 +13,7 @@ BEGIN {
     ok["projector"] = "projector projector/engine projector/sql " lib
     ok["migrations/deploy"] = "migrations/deploy projector/sql " lib
     ok["migrations/crawler"] = "migrations/crawler " lib
+    ok["migrations/lake"] = "migrations/lake migrations/crawler " lib
     ok["cli"] = "cli migrations/deploy projector/sql " lib
     # single headers beyond the folders above
     also["projector/engine"] = "projector/sql/plan.h"
