@@ -315,11 +315,11 @@ static void killed_at_each_step_of_a_commit(void **state)
     }
     folder_remove(*state);
     int deaths = 0;
-    for (int i = 0; !run_child(*state, 200, i % 5, -1); i++) {
+    for (int i = 0; !run_child(*state, 150, i % 5, -1); i++) {
         deaths++;
-        assert_true(deaths < 500);
+        assert_true(deaths < 300);
     }
-    check_lake(*state, 200, &r);
+    check_lake(*state, 150, &r);
     print_message("died %d times\n", deaths);
 }
 
@@ -327,14 +327,14 @@ static void killed_at_random_times(void **state)
 {
     uint64_t seed = weir_test_seed();
     reader r;
-    int runs = 25, deaths = 0;
+    int runs = 15, deaths = 0;
     for (int i = 0; i < runs; i++) {
-        uint64_t us = weir_test_random(&seed) % 30000;
-        deaths += run_child(*state, 2000, -1, (int64_t)us) ? 0 : 1;
+        uint64_t us = weir_test_random(&seed) % 25000;
+        deaths += run_child(*state, 900, -1, (int64_t)us) ? 0 : 1;
     }
     print_message("died %d times of %d\n", deaths, runs);
-    assert_true(run_child(*state, 2000, -1, -1));
-    check_lake(*state, 2000, &r);
+    assert_true(run_child(*state, 900, -1, -1));
+    check_lake(*state, 900, &r);
 }
 
 static void a_process_that_dies_in_a_commit_shows_nothing_before_it(void **state)
@@ -393,14 +393,14 @@ static void the_same_sink_goes_on_after_a_full_disk(void **state)
     assert_rc(WEIR_OK, lake_sink_open(&s, &conf, &err), &err);
     uint64_t seed = weir_test_seed();
     int failures = 0;
-    for (uint64_t tx = 1; tx <= 400;) {
+    for (uint64_t tx = 1; tx <= 200;) {
         struct rlimit now = old;
         if (weir_test_random(&seed) % 3 == 0) {
             now.rlim_cur = weir_test_random(&seed) % 6000;
         }
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
         weir_rc rc = feed_tx(s, tx, &err);
-        if (rc == WEIR_OK && (lake_sink_due(s, time_of(tx) + DAY_US, false) || tx == 400)) {
+        if (rc == WEIR_OK && (lake_sink_due(s, time_of(tx) + DAY_US, false) || tx == 200)) {
             rc = lake_sink_commit(s, time_of(tx) + DAY_US, false, &err);
         }
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
@@ -410,7 +410,7 @@ static void the_same_sink_goes_on_after_a_full_disk(void **state)
     print_message("failed %d times\n", failures);
     assert_true(failures > 3);
     lake_sink_close(s);
-    check_lake(*state, 400, &r);
+    check_lake(*state, 200, &r);
 }
 
 static int64_t peak_kib(void)
