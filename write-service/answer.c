@@ -44,6 +44,9 @@ void wsvc_answer(wsvc_service *s, wsvc_job *j)
     if (j->position[0]) {
         weir_http_set_header(req, "Weir-Position", j->position);
     }
+    if (out->replayed) {
+        weir_http_set_header(req, "Idempotency-Replayed", "true");
+    }
     if (out->retry_after) {
         weir_http_set_header(req, "Retry-After", "1");
     }
@@ -72,6 +75,9 @@ static void compute_keys(void *arg, wsvc_job *j)
     const wsvc_ticket *t = j->ticket;
     if (t->command == l->command) {
         wsvc_rules_keys(&l->command->rules, j->body, l->now_ms, &j->keys);
+        if (j->has_key) {
+            wsvc_keys_add(&j->keys, j->idempotency_key);
+        }
     }
 }
 

@@ -56,6 +56,7 @@ static weir_rc fill(wsvc_catalog *c, const weir_pg_rows *rows, weir_error *err)
         e->serializable = weir_slice_eqz(weir_pg_value(rows, r, 6), "t");
         e->description = text_at(c->arena, rows, r, 7, &ok);
         e->openapi = text_at(c->arena, rows, r, 8, &ok);
+        e->serialize_by = text_at(c->arena, rows, r, 9, &ok);
         c->revision = weir_pg_i64(rows, r, 0);
         c->n++;
     }
@@ -64,9 +65,11 @@ static weir_rc fill(wsvc_catalog *c, const weir_pg_rows *rows, weir_error *err)
 
 weir_rc wsvc_catalog_load(wsvc_catalog **out, weir_pg *pg, weir_error *err)
 {
-    /* One statement, one snapshot: revision and commands belong together. */
+    /* One statement, one snapshot: revision and commands belong together. Through JSON, because an
+     * older control schema has no serialize_by. */
     static const char sql[] = "SELECT s.value::bigint, c.name, c.signature, c.args, c.result_type, "
-                              "c.isolated, c.serializable, c.description, c.openapi"
+                              "c.isolated, c.serializable, c.description, c.openapi, "
+                              "to_jsonb(c) ->> 'serialize_by'"
                               "  FROM weir.setting s LEFT JOIN weir.command_catalog c ON true"
                               " WHERE s.key = 'revision' ORDER BY c.name COLLATE \"C\"";
     weir_pg_rows *rows = NULL;

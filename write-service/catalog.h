@@ -10,8 +10,8 @@ enum { WSVC_COMMANDS_MAX = 10000 };
 
 typedef struct wsvc_entry {
     weir_slice name; /* NUL-terminated */
-    weir_slice signature, args, result_type, description,
-        openapi; /* args, openapi: JSON text, may be empty */
+    weir_slice signature, args, result_type, description, openapi,
+        serialize_by; /* args, openapi: JSON text; all may be empty */
     bool isolated, serializable;
 } wsvc_entry;
 

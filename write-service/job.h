@@ -39,8 +39,12 @@ struct wsvc_job {
     char id[WSVC_ID_BYTES];
     const char *correlation_id;
     const char *traceparent; /* NULL when absent */
+    const char *options;     /* JSON for weir.run_with; NULL: the wrapper is called directly */
     weir_slice body;         /* NUL-terminated beyond n */
     int64_t arrived_us;
+    int64_t deadline_ms; /* not begun until then: not to be executed; 0: none. The loop's */
+    bool has_key;        /* wants idempotency_key beside the keys its rules give */
+    wsvc_key idempotency_key;
     wsvc_keys keys;        /* what it is expected to lock, as known when it began to wait */
     int64_t not_before_ms; /* a pause before it runs again; monotonic */
     bool waits;            /* in the pool's list */

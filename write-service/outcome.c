@@ -24,7 +24,8 @@ static const struct {
     {"34", 500}, {"38", 500},    {"39", 500},    {"3B", 500},    {"3D", 500},    {"3F", 500},
     {"40", 503}, {"42", 500},    {"42501", 403}, {"44", 422},    {"53", 503},    {"54", 500},
     {"55", 500}, {"55P03", 503}, {"57", 503},    {"57014", 504}, {"58", 500},    {"72", 500},
-    {"F0", 500}, {"HV", 500},    {"P0", 422},    {"P0000", 500}, {"P0004", 500}, {"XX", 500},
+    {"F0", 500}, {"HV", 500},    {"P0", 422},    {"P0000", 500}, {"P0004", 500}, {"WE412", 412},
+    {"XX", 500},
 };
 
 int wsvc_status_of(const char *sqlstate)
@@ -169,9 +170,33 @@ static const char *text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* "replay <id> <reply>": takes the front off. id has room for as much of reply. */
+static bool take_replay(weir_slice *reply, char *id, size_t size)
+{
+    static const char head[] = "replay ";
+    size_t n = sizeof head - 1;
+    if (!weir_slice_starts(*reply, weir_slice_of(head, n))) {
+        return false;
+    }
+    const char *from = reply->p + n;
+    const char *blank = memchr(from, ' ', reply->n - n);
+    if (!blank || (size_t)(blank - from) >= size) {
+        return false;
+    }
+    memcpy(id, from, (size_t)(blank - from));
+    id[blank - from] = '\0';
+    *reply = weir_slice_of(blank + 1, reply->n - (size_t)(blank + 1 - reply->p));
+    return true;
+}
+
 void wsvc_outcome_reply(wsvc_outcome *out, const char *id, weir_slice reply, const char *position)
 {
     weir_slice value;
+    char first_id[80];
+    out->replayed = take_replay(&reply, first_id, sizeof first_id);
+    if (out->replayed) {
+        id = first_id;
+    }
     if (ok_value(reply, &value)) {
         accepted(out, id, value, position);
         return;

@@ -7,12 +7,14 @@
 
 #include "libweir/base/slice.h"
 
-#define WSVC_TYPE_UNKNOWN "urn:weir:problem:outcome-unknown"
+#define WSVC_TYPE_UNKNOWN  "urn:weir:problem:outcome-unknown"
+#define WSVC_TYPE_DEADLINE "urn:weir:problem:deadline"
 
 typedef struct wsvc_outcome {
     int status;        /* HTTP; 0: nothing decided yet */
     char sqlstate[6];  /* "" when none */
     const char *type;  /* of the problem; constant, NULL is about:blank */
+    bool replayed;     /* the answer of an earlier command of the same Idempotency-Key */
     bool retry_after;  /* tell the client to come again */
     char *text;        /* 200: the whole body; else the problem's detail. Heap. */
     size_t text_bytes; /* of text, without the NUL */
@@ -32,7 +34,8 @@ bool wsvc_sqlstate_again(const char *sqlstate);
 
 /* All of these fill *out, which must be empty or finished; wsvc_outcome_fini frees. Any thread. */
 
-/* reply is the wrapper's jsonb text, {"ok": …} or {"error": {…}}; anything else is a 500. */
+/* reply is the wrapper's jsonb text, {"ok": …} or {"error": {…}}, perhaps behind
+ * "replay <command id> "; anything else is a 500. */
 void wsvc_outcome_reply(wsvc_outcome *out, const char *id, weir_slice reply, const char *position);
 void wsvc_outcome_failure(wsvc_outcome *out, const char *id, const wsvc_failure *f);
 /* members: further JSON members behind command_id, or NULL. type must be a constant or NULL. */

@@ -16,8 +16,8 @@ struct wsvc_registry {
     weir_arena *arena; /* of the process's life; one entry per name ever deployed */
 };
 
-static const int statuses[WSVC_STATUSES] = {200, 400, 403, 404, 409, 415,
-                                            422, 500, 501, 503, 504, 0};
+static const int statuses[WSVC_STATUSES] = {200, 202, 400, 403, 404, 409, 412,
+                                            415, 422, 500, 501, 503, 504, 0};
 
 wsvc_registry *wsvc_registry_new(weir_metrics *ms)
 {

@@ -11,7 +11,7 @@
 #include "write-service/job.h"
 #include "write-service/rules.h"
 
-enum { WSVC_STATUSES = 12 };
+enum { WSVC_STATUSES = 14 };
 
 typedef struct wsvc_command {
     wsvc_call call;

@@ -22,6 +22,11 @@ uint64_t wsvc_domain_of_command(weir_slice name)
     return domain('c', name);
 }
 
+wsvc_key wsvc_key_of_idempotency(weir_slice key)
+{
+    return (wsvc_key){domain('i', WEIR_SLICE_LIT("")), mix('i', weir_hash64(key))};
+}
+
 static uint64_t value_of(uint64_t column, weir_slice value)
 {
     return mix(column, weir_hash64(value));

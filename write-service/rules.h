@@ -32,8 +32,9 @@ typedef struct wsvc_rules { /* zeroed but for self: nothing known */
     wsvc_heat whole; /* all calls in order */
 } wsvc_rules;
 
-/* The domains of a command and of an argument named by @serialize_by. */
+/* A domain or key of its own for each. */
 uint64_t wsvc_domain_of_command(weir_slice name);
+wsvc_key wsvc_key_of_idempotency(weir_slice key);
 void wsvc_rules_declare(wsvc_rules *r, weir_slice arg); /* empty: nothing is declared any more */
 
 /* true when there is anything to look for in bodies. */

@@ -296,7 +296,8 @@ size_t wsvc_sched_take(wsvc_sched *s, size_t lane, int64_t now_ms, size_t max, w
             s->left = true;
             continue;
         }
-        verdict v = judge(s, j, now_ms);
+        bool gone = atomic_load_explicit(&j->gone, memory_order_relaxed);
+        verdict v = gone ? FREE : judge(s, j, now_ms); /* the lane drops who is gone */
         if (v == FREE || (v == BLOCKED && impatient(s, j, now_ms))) {
             unlink_job(s, j);
             jobs[n++] = j;

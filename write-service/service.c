@@ -54,7 +54,8 @@ static void on_seen(void *arg, const wsvc_seen *seen)
         wsvc_catalog_free(s->catalog);
         s->catalog = seen->catalog;
         for (size_t i = 0; i < s->catalog->n; i++) {
-            (void)wsvc_registry_get(s->registry, s->catalog->entries[i].name);
+            const wsvc_entry *e = &s->catalog->entries[i];
+            wsvc_rules_declare(&wsvc_registry_get(s->registry, e->name)->rules, e->serialize_by);
         }
         WEIR_INFO("WSVC-CATALOG", "commands=%zu revision=%lld", s->catalog->n,
                   (long long)s->catalog->revision);
@@ -71,6 +72,7 @@ static void on_seen(void *arg, const wsvc_seen *seen)
 static void on_tick(void *arg)
 {
     wsvc_submit_watch_clients(arg);
+    wsvc_submit_deadlines(arg);
 }
 
 static void add_metrics(wsvc_service *s)
@@ -110,7 +112,8 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
                            .connections_max = (unsigned)c->write_connections_max,
                            .handler = wsvc_route,
                            .arg = s};
-    wsvc_watch_conf watch = {c->postgres_uri, "weir-write catalog", s->loop, on_seen, s};
+    wsvc_watch_conf watch = {
+        c->postgres_uri, "weir-write catalog", c->write_idempotency_keep_ms, s->loop, on_seen, s};
     weir_rc rc = weir_http_open(&s->http, s->loop, &http, err);
     if (rc == WEIR_OK) {
         rc = wsvc_pool_start(&s->pool, &pool, err);

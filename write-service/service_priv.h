@@ -41,6 +41,7 @@ struct wsvc_service {
     weir_rc seen;          /* of the last look at PostgreSQL */
     char seen_text[500];
     wsvc_ticket *oldest, *newest; /* in flight, by age */
+    bool deadlines;               /* some of these have one */
     wsvc_job_list batch;          /* accepted in this turn of the loop */
     wsvc_parked parked[WSVC_PARKED_MAX];
     size_t nparked;
@@ -62,6 +63,8 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
 void wsvc_submit_batch(void *service);
 /* Watches the clients of commands that have waited for a while. */
 void wsvc_submit_watch_clients(wsvc_service *s);
+/* Answers those whose deadline passed while they waited for a lane. */
+void wsvc_submit_deadlines(wsvc_service *s);
 /* answer.c: a list of jobs that came back from the lanes. */
 void wsvc_answer_list(void *service, wsvc_job *list);
 void wsvc_answer(wsvc_service *s, wsvc_job *j);

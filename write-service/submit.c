@@ -5,6 +5,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "write-service/body.h"
+#include "write-service/options.h"
 #include "write-service/service_priv.h"
 
 /* A client is looked after only when its command waits so long: it costs two system calls. */
@@ -45,7 +46,7 @@ static void park(wsvc_service *s, weir_http_req *req, weir_slice name)
 /* What a client relies on must not be ignored in silence. */
 static const char *unsupported_header(const weir_http_req *req)
 {
-    static const char *const names[] = {"Idempotency-Key", "If-Match", "Weir-Callback"};
+    static const char *const names[] = {"Weir-Callback"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (weir_http_header(req, names[i])) {
             return names[i];
@@ -76,6 +77,36 @@ static bool bad_headers(wsvc_service *s, weir_http_req *req)
         return true;
     }
     return false;
+}
+
+/* false: answered. */
+static bool take_options(wsvc_service *s, wsvc_ticket *t)
+{
+    wsvc_job *j = &t->job;
+    wsvc_options_text in = {weir_http_header(t->req, "Idempotency-Key"),
+                            weir_http_header(t->req, "If-Match"),
+                            weir_http_header(t->req, "Prefer")};
+    if (!in.idempotency_key && !in.if_match && !in.prefer) {
+        return true;
+    }
+    wsvc_options o;
+    weir_error err = {0};
+    weir_rc rc = wsvc_options_read(&o, &in, weir_http_arena(t->req), &err);
+    if (rc != WEIR_OK) {
+        wsvc_refuse(s, t->req, rc == WEIR_E_INPUT ? 400 : 503, err.msg);
+        return false;
+    }
+    j->options = o.json;
+    j->has_key = o.has_key;
+    j->idempotency_key = o.key;
+    if (o.has_key) {
+        wsvc_keys_add(&j->keys, o.key);
+    }
+    if (o.wait_ms) {
+        j->deadline_ms = j->arrived_us / 1000 + o.wait_ms;
+        s->deadlines = true;
+    }
+    return true;
 }
 
 static void on_gone(void *ticket)
@@ -190,8 +221,32 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
         refuse_later(s, req, "the body needs more memory than a request may have");
         return;
     }
+    if (!take_options(s, t)) {
+        return;
+    }
     track(s, t);
     wsvc_job_list_add(&s->batch, &t->job);
+}
+
+void wsvc_submit_deadlines(wsvc_service *s)
+{
+    int64_t now_ms = weir_mono_ms();
+    wsvc_ticket *next;
+    bool more = false;
+    for (wsvc_ticket *t = s->deadlines ? s->oldest : NULL; t; t = next) {
+        next = t->next;
+        wsvc_job *j = &t->job;
+        more |= j->deadline_ms != 0;
+        if (j->deadline_ms && j->deadline_ms <= now_ms && wsvc_pool_withdraw(s->pool, j)) {
+            wsvc_outcome_fini(&j->out);
+            wsvc_outcome_problem(&j->out, j->id, 504, WSVC_TYPE_DEADLINE,
+                                 "the command did not begin within the time of Prefer: wait; it "
+                                 "was not executed",
+                                 NULL);
+            wsvc_answer(s, j);
+        }
+    }
+    s->deadlines = more;
 }
 
 void wsvc_submit_batch(void *service)

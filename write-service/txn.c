@@ -21,6 +21,12 @@ static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
     if (meta->failed) {
         return weir_fail(&t->err, WEIR_E_LIMIT, 0, "the meta of a command is too long");
     }
+    if (j->options) {
+        const char *params[] = {j->call->name, j->options, meta->p, j->body.p};
+        return weir_pg_pipe_send(t->conn->pg, ":with",
+                                 "SELECT weir.run_with($1::text, $2::text, $3::text, $4::text)", 4,
+                                 params, NULL, &t->err);
+    }
     const char *params[] = {meta->p, j->body.p};
     const int lengths[] = {(int)meta->n - 1, (int)j->body.n};
     return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 2, params, lengths, &t->err);

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/base/log.h"
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
 
 enum { EVERY_MS = 1000, APART_MS = 50, CONNECT_MS = 2000, ANSWER_MS = 5000 };
+enum { FORGET_EVERY_MS = 10000, FORGET_AT_ONCE = 2000, FORGET_TURNS = 20 };
 
 struct wsvc_watch {
     wsvc_watch_conf conf;
@@ -21,6 +23,7 @@ struct wsvc_watch {
     weir_pg *pg; /* the thread's own, as below */
     int64_t revision;
     bool loaded;
+    int64_t forgot_ms; /* when old keys were removed last */
 };
 
 typedef struct message {
@@ -78,6 +81,35 @@ static void tell(wsvc_watch *w, uint64_t asked)
     }
 }
 
+/* In steps, so that no statement takes long; what is left waits for the next time. */
+static void forget_keys(wsvc_watch *w)
+{
+    static const char sql[] =
+        "DELETE FROM weir.idempotency WHERE key IN (SELECT key FROM weir.idempotency WHERE "
+        "stored_at < clock_timestamp() - $1::bigint * interval '1 millisecond' ORDER BY stored_at "
+        "LIMIT $2::bigint FOR UPDATE SKIP LOCKED) RETURNING NULL";
+    char keep[24], at_once[24];
+    const char *params[] = {keep, at_once};
+    int64_t now_ms = weir_mono_ms();
+    if (!w->loaded || !w->pg || now_ms - w->forgot_ms < FORGET_EVERY_MS) {
+        return;
+    }
+    w->forgot_ms = now_ms;
+    (void)snprintf(keep, sizeof keep, "%lld", (long long)w->conf.keep_keys_ms);
+    (void)snprintf(at_once, sizeof at_once, "%d", FORGET_AT_ONCE);
+    for (int turn = 0, n = FORGET_AT_ONCE; turn < FORGET_TURNS && n == FORGET_AT_ONCE; turn++) {
+        weir_pg_rows *rows = NULL;
+        weir_error err = {0};
+        n = 0;
+        if (weir_pg_query(w->pg, sql, 2, params, &rows, &err) == WEIR_OK) {
+            n = weir_pg_nrows(rows);
+        } else if (strcmp(err.sqlstate, "42P01") != 0) { /* an older control schema has no table */
+            WEIR_WARN("WSVC-KEYS", "old Idempotency-Keys could not be removed: %s", err.msg);
+        }
+        weir_pg_rows_free(rows);
+    }
+}
+
 /* Until the next look is due. false: stop. *asked: what that look will answer. */
 static bool rest(wsvc_watch *w, uint64_t *asked)
 {
@@ -102,6 +134,7 @@ static void watch_main(void *arg)
     uint64_t asked = 0;
     do {
         tell(w, asked);
+        forget_keys(w);
     } while (rest(w, &asked));
     weir_pg_close(w->pg);
     atomic_store(&w->ended, true);

@@ -1,5 +1,5 @@
 /* watch.h - a thread that keeps the catalog fresh: looks at the revision every second, or at once
- * when somebody asks. */
+ * when somebody asks. Now and then it removes Idempotency-Keys that are old enough. */
 #ifndef WEIR_WRITE_WATCH_H
 #define WEIR_WRITE_WATCH_H
 
@@ -19,6 +19,7 @@ typedef struct wsvc_seen {
 typedef struct wsvc_watch_conf {
     const char *uri; /* strings borrowed for the watch's life */
     const char *application_name;
+    int64_t keep_keys_ms; /* of weir.idempotency */
     weir_loop *loop;
     void (*seen)(void *arg, const wsvc_seen *s); /* on the loop thread */
     void *arg;

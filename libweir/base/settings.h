@@ -29,6 +29,7 @@ typedef struct weir_settings {
     int64_t write_queue_max;  /* 4096 */
     int64_t write_body_max_bytes;
     int64_t write_statement_timeout_ms;
+    int64_t write_idempotency_keep_ms;
     int64_t write_connections_max;
     /* [read] */
     const char *read_listen;

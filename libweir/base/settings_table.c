@@ -42,6 +42,8 @@ const weir_opt weir_settings_table[] = {
      "Largest body of a command; more is answered 413", NULL},
     {"write", "statement_timeout_ms", WEIR_OPT_MS, AT(write_statement_timeout_ms), "5000", 1, HOUR,
      false, "Longest run of one command", NULL},
+    {"write", "idempotency_keep_ms", WEIR_OPT_MS, AT(write_idempotency_keep_ms), "24h", 1000,
+     366 * 24 * HOUR, false, "How long the answer of an Idempotency-Key is remembered", NULL},
     {"write", "connections_max", WEIR_OPT_INT, AT(write_connections_max), "2048", 1, 65536, false,
      "Client connections at a time", NULL},
 

@@ -15,6 +15,7 @@ extern const char weir_sql_command_functions[];
 typedef struct defined {
     const dep_file *file;
     bool isolated, serializable;
+    const char *serialize_by; /* an argument; NULL: none */
 } defined;
 
 typedef struct commands {
@@ -29,9 +30,10 @@ typedef struct commands {
  * ------------------------------------------------------------------------------------------------------
  */
 
-static weir_rc annotation(const dep_file *f, weir_slice line, defined *out, weir_error *err)
+static weir_rc annotation(dep_run *d, const dep_file *f, weir_slice line, defined *out,
+                          weir_error *err)
 {
-    static const char *const known[] = {"isolated", "serializable"};
+    static const char *const known[] = {"isolated", "serializable", "serialize_by"};
     char word[32];
     size_t n = 0;
     while (n < line.n && n + 1 < sizeof word && line.p[n] > ' ') {
@@ -43,17 +45,25 @@ static weir_rc annotation(const dep_file *f, weir_slice line, defined *out, weir
         out->isolated = true;
     } else if (strcmp(word, "serializable") == 0) {
         out->serializable = true;
+    } else if (strcmp(word, "serialize_by") == 0) {
+        weir_slice arg = weir_slice_trim(weir_slice_of(line.p + n, line.n - n));
+        out->serialize_by = weir_arena_dupz(d->a, arg);
+        if (arg.n == 0 || !out->serialize_by) {
+            return weir_fail(err, WEIR_E_INPUT, 0,
+                             "%s: @serialize_by needs the name of one argument", f->path);
+        }
     } else {
-        const char *near = weir_nearest(word, known, 2);
-        return weir_fail(err, WEIR_E_INPUT, 0,
-                         "%s: unknown annotation @%s%s%s; known are @isolated and @serializable",
-                         f->path, word, near ? ", did you mean @" : "", near ? near : "");
+        const char *near = weir_nearest(word, known, 3);
+        return weir_fail(
+            err, WEIR_E_INPUT, 0,
+            "%s: unknown annotation @%s%s%s; known are @isolated, @serializable and @serialize_by",
+            f->path, word, near ? ", did you mean @" : "", near ? near : "");
     }
     return WEIR_OK;
 }
 
 /* Lines "-- @word" before the first statement. */
-static weir_rc annotations(const dep_file *f, defined *out, weir_error *err)
+static weir_rc annotations(dep_run *d, const dep_file *f, defined *out, weir_error *err)
 {
     weir_slice rest = f->text;
     *out = (defined){.file = f};
@@ -68,7 +78,7 @@ static weir_rc annotations(const dep_file *f, defined *out, weir_error *err)
         weir_slice word = line.n > 2 ? weir_slice_trim(weir_slice_of(line.p + 2, line.n - 2))
                                      : (weir_slice){NULL, 0};
         if (word.n && word.p[0] == '@') {
-            weir_rc rc = annotation(f, weir_slice_of(word.p + 1, word.n - 1), out, err);
+            weir_rc rc = annotation(d, f, weir_slice_of(word.p + 1, word.n - 1), out, err);
             if (rc != WEIR_OK) {
                 return rc;
             }
@@ -123,7 +133,7 @@ static weir_rc claim(commands *c, const dep_file *f, weir_error *err)
     defined notes;
     weir_pg_rows *r = NULL;
     int mine = 0;
-    weir_rc rc = annotations(f, &notes, err);
+    weir_rc rc = annotations(c->d, f, &notes, err);
     rc = rc == WEIR_OK ? list_functions(c, &r, err) : rc;
     for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(r); i++) {
         const char *before = weir_map_get(c->versions, weir_pg_value(r, i, 2));
@@ -225,9 +235,9 @@ static weir_rc drop_orphans(commands *c, weir_error *err)
 static const char upsert_sql[] =
     "INSERT INTO weir.command_catalog AS c (name, signature, args, result_type, isolated, "
     "serializable, description, openapi, revision,"
-    " file, identity, wrapper)"
+    " file, identity, wrapper, serialize_by)"
     " SELECT $2, $3, weir.command_args_json(f.oid), $4, $5::bool, $6::bool, $7, "
-    "weir.command_openapi(f.oid), $8::bigint, $9, $10, $11"
+    "weir.command_openapi(f.oid), $8::bigint, $9, $10, $11, $12"
     "   FROM (SELECT $1::oid AS oid) f"
     " ON CONFLICT (name) DO UPDATE SET signature = excluded.signature, args = excluded.args, "
     "result_type = excluded.result_type,"
@@ -235,13 +245,33 @@ static const char upsert_sql[] =
     "excluded.description,"
     " openapi = excluded.openapi, revision = excluded.revision, file = excluded.file, identity = "
     "excluded.identity,"
-    " wrapper = excluded.wrapper"
+    " wrapper = excluded.wrapper, serialize_by = excluded.serialize_by"
     " WHERE (c.signature, c.args, c.result_type, c.isolated, c.serializable, c.description, "
-    "c.openapi, c.file, c.identity, c.wrapper)"
+    "c.openapi, c.file, c.identity, c.wrapper, c.serialize_by)"
     " IS DISTINCT FROM (excluded.signature, excluded.args, excluded.result_type, "
     "excluded.isolated, excluded.serializable,"
-    " excluded.description, excluded.openapi, excluded.file, excluded.identity, excluded.wrapper)"
+    " excluded.description, excluded.openapi, excluded.file, excluded.identity, excluded.wrapper, "
+    "excluded.serialize_by)"
     " RETURNING true";
+
+static weir_rc check_serialize_by(commands *c, const char *oid, const defined *from,
+                                  weir_error *err)
+{
+    if (!from || !from->serialize_by) {
+        return WEIR_OK;
+    }
+    const char *params[] = {oid, from->serialize_by};
+    weir_pg_rows *r = NULL;
+    weir_rc rc = weir_pg_query(
+        c->d->pg, "SELECT FROM weir.command_args($1::oid) a WHERE a.name = $2", 2, params, &r, err);
+    if (rc == WEIR_OK && weir_pg_nrows(r) == 0) {
+        rc = weir_fail(err, WEIR_E_INPUT, 0,
+                       "%s: @serialize_by %s: the command has no such argument", from->file->path,
+                       from->serialize_by);
+    }
+    weir_pg_rows_free(r);
+    return rc;
+}
 
 static weir_rc install_wrapper(commands *c, const weir_pg_rows *fs, int i, weir_error *err)
 {
@@ -255,6 +285,11 @@ static weir_rc install_wrapper(commands *c, const weir_pg_rows *fs, int i, weir_
         return rc;
     }
     const defined *from = weir_map_get(c->defined, weir_pg_value(fs, i, 2));
+    rc = check_serialize_by(c, oid, from, err);
+    if (rc != WEIR_OK) {
+        weir_pg_rows_free(w);
+        return rc;
+    }
     const char *params[] = {oid,
                             weir_pg_valuez(fs, i, 1),
                             weir_pg_valuez(fs, i, 5),
@@ -265,9 +300,10 @@ static weir_rc install_wrapper(commands *c, const weir_pg_rows *fs, int i, weir_
                             weir_arena_printf(c->d->a, "%lld", (long long)c->d->revision),
                             from ? from->file->path : NULL,
                             weir_pg_valuez(fs, i, 2),
-                            weir_pg_valuez(w, 0, 0)};
+                            weir_pg_valuez(w, 0, 0),
+                            from ? from->serialize_by : NULL};
     weir_pg_rows *changed = NULL;
-    rc = weir_pg_query(c->d->pg, upsert_sql, 11, params, &changed, err);
+    rc = weir_pg_query(c->d->pg, upsert_sql, 12, params, &changed, err);
     if (rc == WEIR_OK && weir_pg_nrows(changed) > 0) {
         dep_add(c->d->r, DEP_COMMAND, weir_pg_valuez(fs, i, 1), NULL, "%s",
                 weir_pg_valuez(fs, i, 5));

@@ -5,12 +5,19 @@
 #include "migrations/deploy/run.h"
 
 extern const char weir_sql_control_0001[];
+extern const char weir_sql_control_0003[];
 extern const char weir_sql_functions[];
 extern const char weir_sql_wrappers[];
 extern const char weir_sql_collision[];
+extern const char weir_sql_options[];
 
-static const char *const migrations[] = {weir_sql_control_0001};
-enum { CONTROL_VERSION = sizeof migrations / sizeof migrations[0] };
+static const char *const migrations[] = {weir_sql_control_0001, weir_sql_control_0003};
+static const char *const functions[] = {weir_sql_functions, weir_sql_collision, weir_sql_options,
+                                        weir_sql_wrappers};
+enum {
+    CONTROL_VERSION = sizeof migrations / sizeof migrations[0],
+    FUNCTION_FILES = sizeof functions / sizeof functions[0]
+};
 
 static weir_rc current_version(dep_run *d, int64_t *out, weir_error *err)
 {
@@ -56,13 +63,13 @@ static weir_rc apply_versions(dep_run *d, int64_t from, weir_error *err)
 /* The functions are replaced as a whole whenever their text changed. */
 static weir_rc apply_functions(dep_run *d, weir_error *err)
 {
-    char sum[56];
+    char sum[FUNCTION_FILES * 16 + 1];
     const char *params[] = {sum};
     weir_pg_rows *r = NULL;
-    (void)snprintf(sum, sizeof sum, "%016llx%016llx%016llx",
-                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_functions)),
-                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_wrappers)),
-                   (unsigned long long)weir_hash64(weir_slice_z(weir_sql_collision)));
+    for (size_t i = 0; i < FUNCTION_FILES; i++) {
+        (void)snprintf(sum + i * 16, sizeof sum - i * 16, "%016llx",
+                       (unsigned long long)weir_hash64(weir_slice_z(functions[i])));
+    }
     weir_rc rc =
         weir_pg_query(d->pg, "SELECT FROM weir.setting WHERE key = 'functions' AND value = $1", 1,
                       params, &r, err);
@@ -74,9 +81,9 @@ static weir_rc apply_functions(dep_run *d, weir_error *err)
     if (same) {
         return WEIR_OK;
     }
-    rc = weir_pg_script(d->pg, weir_sql_functions, err);
-    rc = rc == WEIR_OK ? weir_pg_script(d->pg, weir_sql_collision, err) : rc;
-    rc = rc == WEIR_OK ? weir_pg_script(d->pg, weir_sql_wrappers, err) : rc;
+    for (size_t i = 0; rc == WEIR_OK && i < FUNCTION_FILES; i++) {
+        rc = weir_pg_script(d->pg, functions[i], err);
+    }
     if (rc == WEIR_OK) {
         rc = weir_pg_query(d->pg,
                            "INSERT INTO weir.setting (key, value) VALUES ('functions', $1) "

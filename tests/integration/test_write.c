@@ -82,7 +82,8 @@ static void wire_rules(void **state)
     static const char *const form[] = {"Content-Type: application/x-www-form-urlencoded", NULL};
     a = wt_ask(s, "POST", "/commands/book", form, "{}");
     wt_assert_status(415, &a);
-    static const char *const key[] = {"Content-Type: application/json", "Idempotency-Key: k", NULL};
+    static const char *const key[] = {"Content-Type: application/json",
+                                      "Weir-Callback: http://127.0.0.1/", NULL};
     a = wt_ask(s, "POST", "/commands/note", key, "{\"id\":\"never\"}");
     wt_assert_status(501, &a);
     static const char *const bad_id[] = {"Content-Type: application/json",

@@ -41,6 +41,14 @@ BEGIN
     UPDATE counter SET n = n + 1 WHERE counter.id = b RETURNING n INTO r;
     RETURN r;
 END $$;
+CREATE FUNCTION command.bump_if(a int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE r bigint;
+BEGIN
+    SELECT n INTO r FROM counter WHERE counter.id = a FOR UPDATE;
+    PERFORM weir.require_version(r);
+    UPDATE counter SET n = n + 1 WHERE counter.id = a RETURNING n INTO r;
+    RETURN r;
+END $$;
 CREATE FUNCTION command.slow_bump2(a int, b int, seconds float8) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE r bigint;
 BEGIN

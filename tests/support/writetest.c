@@ -154,11 +154,16 @@ const char *wt_fixture_sql(void)
     weir_slice sql;
     weir_error err = {0};
     assert_rc(WEIR_OK, weir_file_read(commands, 1 << 20, wt_fx.a, &sql, &err), &err);
-    const char *rest = weir_arena_printf(wt_fx.a, "%.*s../../migrations/control/collision.sql",
-                                         (int)(strrchr(commands, '/') + 1 - commands), commands);
-    weir_slice more;
-    assert_rc(WEIR_OK, weir_file_read(rest, 1 << 20, wt_fx.a, &more, &err), &err);
-    return weir_arena_printf(wt_fx.a, "%s\n%s", sql.p, more.p);
+    static const char *const more[] = {"control_0003", "collision", "options"};
+    const char *text = sql.p;
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        const char *path =
+            weir_arena_printf(wt_fx.a, "%.*s../../migrations/control/%s.sql",
+                              (int)(strrchr(commands, '/') + 1 - commands), commands, more[i]);
+        assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, wt_fx.a, &sql, &err), &err);
+        text = weir_arena_printf(wt_fx.a, "%s\n%s", text, sql.p);
+    }
+    return text;
 }
 
 int wt_up(const char *bin_dir, const char *sql_file)
