@@ -69,7 +69,10 @@ static weir_type wider_of(weir_type a, weir_type b)
         return weir_type_of(a.ty > b.ty ? a.ty : b.ty);
     }
     if (weir_ty_is_text(a.ty) && weir_ty_is_text(b.ty)) {
-        return weir_type_of(a.ty); /* each converts to the other: PostgreSQL keeps the first */
+        weir_type t =
+            weir_type_of(a.ty); /* each converts to the other: PostgreSQL keeps the first */
+        t.oid = a.oid;
+        return t;
     }
     return weir_type_of(WEIR_TY_UNKNOWN);
 }

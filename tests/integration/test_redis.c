@@ -78,7 +78,7 @@ static weir_redis *open_client(world *w, const char *uri, size_t pending_max)
 {
     weir_redis_conf conf = {.uri = uri,
                             .connect_timeout_ms = 2000,
-                            .command_timeout_ms = 1000,
+                            .command_timeout_ms = 1000 * weir_test_timeout_x(),
                             .pending_max = pending_max,
                             .on_up = on_up,
                             .on_away = on_away,

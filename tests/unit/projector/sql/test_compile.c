@@ -406,6 +406,8 @@ static void test_types(void **state)
         {"o.status = c.country", WEIR_TY_BOOL, "(o.status = c.country::text)"},
         {"c.country = o.status", WEIR_TY_BOOL, "(c.country::text = o.status)"},
         {"o.status::varchar(3) = c.country", WEIR_TY_BOOL, "(o.status::text::bpchar = c.country)"},
+        {"COALESCE(o.status::varchar, c.country) = c.country", WEIR_TY_BOOL,
+         "(coalesce(o.status, c.country::text)::bpchar = c.country)"},
         {"c.country::varchar = c.country", WEIR_TY_BOOL, "(c.country::text::bpchar = c.country)"},
         {"o.status::varchar(3)::text = c.country", WEIR_TY_BOOL,
          "(o.status::text = c.country::text)"},
