@@ -66,8 +66,16 @@ static const char review_view[] = "-- @key id\nSELECT r.id, r.stars, o.status FR
  * -----------------------------------------------------------------------------------------------
  */
 
+struct load;
+
+struct one_writer {
+    struct load *l;
+    int i;
+};
+
 struct load {
     sys *s;
+    struct one_writer w[WRITERS];
     atomic_bool stop;
     atomic_int transactions;
     weir_thread *t[WRITERS];
@@ -76,7 +84,6 @@ struct load {
 };
 
 static struct load load;
-static atomic_uint next_writer;
 
 static const char *const statements[] = {
     "UPDATE orders SET status = 's%2$d' WHERE id = %1$d",
@@ -123,11 +130,11 @@ static void one_transaction(struct load *l, weir_pg *pg, uint64_t *seed)
 
 static void writer(void *arg)
 {
-    struct load *l = arg;
-    unsigned me = atomic_fetch_add(&next_writer, 1) % WRITERS;
-    uint64_t seed = l->seed + me;
+    struct one_writer *w = arg;
+    struct load *l = w->l;
+    uint64_t seed = l->seed + (uint64_t)w->i;
     while (!atomic_load(&l->stop)) {
-        one_transaction(l, l->pg[me], &seed);
+        one_transaction(l, l->pg[w->i], &seed);
     }
 }
 
@@ -152,7 +159,8 @@ static void start_writers(sys *s)
     load = (struct load){.s = s, .seed = weir_test_seed()};
     for (int i = 0; i < WRITERS; i++) {
         load.pg[i] = sys_connect(s);
-        assert_rc(WEIR_OK, weir_thread_start(&load.t[i], "writer", writer, &load, &err), &err);
+        load.w[i] = (struct one_writer){&load, i};
+        assert_rc(WEIR_OK, weir_thread_start(&load.t[i], "writer", writer, &load.w[i], &err), &err);
     }
     await_writers(s, 100);
 }
