@@ -1,28 +1,19 @@
 /* verify.c - `weir verify`: every model, the table of what was found, and --repair. */
-#include "cli/verify.h"
-
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cli/app.h"
 #include "cli/args.h"
 #include "cli/command.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "libweir/codec/dockey.h"
 #include "libweir/codec/json.h"
-#include "libweir/codec/lsn.h"
-#include "projector/sql/compile.h"
+#include "projector/verify/verify.h"
 
-enum {
-    CONNECT_MS = 5000,
-    READY_MS = 600000,
-    REACH_MS = 60000,
-    POLL_MS = 50,
-    TELL_MS = 2000,
-    SHOW_BYTES = 160
-};
+enum { CONNECT_MS = 5000, READY_MS = 600000, POLL_MS = 50, TELL_MS = 2000, SHOW_BYTES = 160 };
 
 struct totals {
     uint64_t documents, differences;
@@ -32,7 +23,7 @@ struct totals {
 };
 
 /* Waits until the model's entry in Redis says ready; tells progress meanwhile. */
-static weir_rc wait_ready(cli_verify *v, const char *model, bool quiet, weir_error *err)
+static weir_rc wait_ready(weir_verify *v, const char *model, bool quiet, weir_error *err)
 {
     int64_t t0 = weir_mono_ms(), told = t0;
     for (;;) {
@@ -75,61 +66,6 @@ static weir_rc wait_ready(cli_verify *v, const char *model, bool quiet, weir_err
     }
 }
 
-static weir_rc compile(cli_verify *v, const char *name, weir_slice source, weir_error *err)
-{
-    weir_diags ds;
-    weir_model_src src;
-    weir_catalog cat;
-    weir_plan *plan = NULL;
-    weir_diags_init(&ds, v->a);
-    weir_catalog_pg_init(&cat, v->pg, NULL, v->a);
-    weir_rc rc = weir_model_parse(source, name, v->a, &src, &ds);
-    rc = rc == WEIR_OK ? weir_plan_compile(&src, &cat, v->a, &plan, &ds, err) : rc;
-    if (rc != WEIR_OK && ds.n > 0) {
-        rc = weir_fail(err, rc, 0, "%s does not compile any more: %s; see weir check", name,
-                       ds.d[0].msg);
-    }
-    if (rc == WEIR_OK && plan->nkey > CLI_VERIFY_KEY_COLUMNS_MAX) {
-        rc = weir_fail(err, WEIR_E_LIMIT, 0, "%s has more than %d key columns", name,
-                       CLI_VERIFY_KEY_COLUMNS_MAX);
-    }
-    v->plan = plan;
-    return rc;
-}
-
-/* A table that was filled a moment ago has no statistics yet, and a nested SELECT planned without
- * them can take minutes for what takes a second. Whether it may be analysed is not our business: a
- * refusal is no failure. */
-static void analyze_new_tables(cli_verify *v)
-{
-    for (int i = 0; i < v->plan->ntables; i++) {
-        const weir_plan_table *t = &v->plan->tables[i];
-        weir_error ignored;
-        weir_pg_rows *r = NULL;
-        const char *name = weir_arena_printf(v->a, "%s.%s", weir_pg_ident(v->a, t->schema),
-                                             weir_pg_ident(v->a, t->name));
-        const char *never = "SELECT 1 FROM pg_class WHERE oid = to_regclass($1) AND reltuples < 0";
-        bool needed =
-            weir_pg_query(v->pg, never, 1, &name, &r, &ignored) == WEIR_OK && weir_pg_nrows(r) == 1;
-        weir_pg_rows_free(r);
-        if (needed && weir_pg_query(v->pg, weir_arena_printf(v->a, "ANALYZE %s", name), 0, NULL,
-                                    NULL, &ignored) != WEIR_OK) {
-            continue;
-        }
-    }
-}
-
-static weir_rc current_position(cli_verify *v, uint64_t *lsn, weir_error *err)
-{
-    weir_pg_rows *r = NULL;
-    weir_rc rc = weir_pg_query(v->pg, "SELECT pg_current_wal_flush_lsn()", 0, NULL, &r, err);
-    if (rc == WEIR_OK && !weir_lsn_parse(weir_pg_value(r, 0, 0), lsn)) {
-        rc = weir_fail(err, WEIR_E_PROTO, 0, "PostgreSQL gave no position");
-    }
-    weir_pg_rows_free(r);
-    return rc;
-}
-
 static void show_side(const char *name, weir_slice doc, size_t from)
 {
     if (!doc.p) {
@@ -142,7 +78,7 @@ static void show_side(const char *name, weir_slice doc, size_t from)
                  start + n < doc.n ? "…" : "");
 }
 
-static void show_differences(const cli_verify *v)
+static void show_differences(const weir_verify *v)
 {
     static const char *const kinds[] = {"", "missing in Redis", "different", "left over in Redis"};
     for (int i = 0; i < v->nshown; i++) {
@@ -159,7 +95,7 @@ static void show_differences(const cli_verify *v)
     }
 }
 
-static void report(const cli_verify *v, const char *name, int64_t ms, struct totals *t)
+static void report(const weir_verify *v, const char *name, int64_t ms, struct totals *t)
 {
     uint64_t diffs = v->missing + v->different + v->left_over;
     if (t->json) {
@@ -180,34 +116,38 @@ static void report(const cli_verify *v, const char *name, int64_t ms, struct tot
     t->differences += diffs;
 }
 
-static weir_rc verify_model(cli_verify *v, const char *name, weir_slice source, struct totals *t,
+static void tell_progress(void *arg, uint64_t documents)
+{
+    (void)printf("\r  %-24s %llu documents read", (const char *)arg, (unsigned long long)documents);
+    (void)fflush(stdout);
+}
+
+static void clear_line(void)
+{
+    (void)printf("\r\033[K");
+    (void)fflush(stdout);
+}
+
+static weir_rc verify_model(weir_verify *v, const char *name, weir_slice source, struct totals *t,
                             weir_error *err)
 {
-    uint64_t lsn = 0;
     int64_t t0 = weir_mono_ms();
-    v->a = weir_arena_new(0);
-    v->suspects = weir_map_new();
-    v->documents = v->missing = v->different = v->left_over = 0;
-    v->nhashes = 0;
-    v->nshown = 0;
-    weir_rc rc = compile(v, name, source, err);
+    v->tell = !t->json && isatty(STDOUT_FILENO) ? tell_progress : NULL;
+    v->arg = (void *)name;
+    weir_rc rc = weir_verify_begin(v, name, source, err);
     rc = rc == WEIR_OK ? wait_ready(v, name, t->json, err) : rc;
-    if (rc == WEIR_OK) {
-        analyze_new_tables(v);
+    rc = rc == WEIR_OK ? weir_verify_run(v, err) : rc;
+    if (v->tell) {
+        clear_line();
     }
-    rc = rc == WEIR_OK ? current_position(v, &lsn, err) : rc;
-    rc = rc == WEIR_OK ? cli_verify_reach(v, lsn, REACH_MS, err) : rc;
-    rc = rc == WEIR_OK ? cli_verify_first(v, err) : rc;
-    rc = rc == WEIR_OK ? cli_verify_recheck(v, err) : rc;
     if (rc == WEIR_OK) {
         report(v, name, weir_mono_ms() - t0, t);
     }
-    weir_map_free(v->suspects);
-    weir_arena_free(v->a);
+    weir_verify_end(v);
     return rc;
 }
 
-static weir_rc verify_all(cli_verify *v, const char *only, struct totals *t, weir_error *err)
+static weir_rc verify_all(weir_verify *v, const char *only, struct totals *t, weir_error *err)
 {
     weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_query(v->pg,
@@ -231,7 +171,7 @@ static weir_rc verify_all(cli_verify *v, const char *only, struct totals *t, wei
 /* Takes the position out of Redis: the projector sees at its next write that Redis is not what it
  * left, and writes everything again from its own state, removing what it does not know. A logical
  * message makes that next write happen now. */
-static weir_rc repair(cli_verify *v, weir_error *err)
+static weir_rc repair(weir_verify *v, weir_error *err)
 {
     const weir_redis_reply *r = NULL;
     weir_arena *a = weir_arena_new(0);
@@ -245,7 +185,7 @@ static weir_rc repair(cli_verify *v, weir_error *err)
     return rc;
 }
 
-static weir_rc connect_both(cli_app *app, cli_verify *v, weir_error *err)
+static weir_rc connect_both(cli_app *app, weir_verify *v, weir_error *err)
 {
     weir_pg_conf conf = {.uri = app->s.postgres_uri,
                          .application_name = "weir verify",
@@ -257,7 +197,6 @@ static weir_rc connect_both(cli_app *app, cli_verify *v, weir_error *err)
     rc = rc == WEIR_OK ? weir_pg_open(&v->pg, &conf, err) : rc;
     rc = rc == WEIR_OK ? weir_redisc_open(&v->redis, app->s.redis_uri, READY_MS, err) : rc;
     v->ns = app->s.redis_namespace;
-    v->progress = isatty(STDOUT_FILENO);
     return rc;
 }
 
@@ -289,7 +228,7 @@ static void app_and_model(const char **words, int n, const char **dir, const cha
 static int run_verify(cli_app *app, const char *model, bool fix, bool json)
 {
     weir_error err = {0};
-    cli_verify v = {0};
+    weir_verify v = {0};
     struct totals t = {.json = json};
     weir_rc rc = connect_both(app, &v, &err);
     if (rc == WEIR_OK && json) {
@@ -305,7 +244,6 @@ static int run_verify(cli_app *app, const char *model, bool fix, bool json)
         rc = rc == WEIR_OK ? verify_all(&v, model, &again, &err) : rc;
         t = again;
     }
-    free(v.hashes);
     weir_pg_close(v.pg);
     weir_redisc_close(v.redis);
     return rc == WEIR_OK ? conclude(&t) : cli_fail("verify", &err);

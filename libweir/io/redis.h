@@ -23,11 +23,13 @@ typedef enum weir_redis_type {
     WEIR_REDIS_ERROR
 } weir_redis_type;
 
+/* r NULL (what weir_redis_reply_at gives out of range) reads as WEIR_REDIS_NIL everywhere here. */
 weir_redis_type weir_redis_reply_type(const weir_redis_reply *r);
 weir_slice weir_redis_reply_str(const weir_redis_reply *r); /* STRING and ERROR; else {NULL,0} */
 int64_t weir_redis_reply_int(const weir_redis_reply *r);
 size_t weir_redis_reply_len(const weir_redis_reply *r); /* ARRAY, else 0 */
-const weir_redis_reply *weir_redis_reply_at(const weir_redis_reply *r, size_t i); /* ARRAY */
+/* ARRAY; NULL when r has no element i. */
+const weir_redis_reply *weir_redis_reply_at(const weir_redis_reply *r, size_t i);
 
 typedef void
 weir_redis_fn(void *arg,

@@ -3,9 +3,12 @@
 
 #include "libweir/io/redis.h"
 
+/* What is not there reads as nil: an answer shorter than expected is then refused like a malformed
+ * one. */
 static const redisReply *raw(const weir_redis_reply *r)
 {
-    return (const redisReply *)(const void *)r;
+    static const redisReply none = {.type = REDIS_REPLY_NIL};
+    return r ? (const redisReply *)(const void *)r : &none;
 }
 
 weir_redis_type weir_redis_reply_type(const weir_redis_reply *r)

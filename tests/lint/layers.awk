@@ -10,11 +10,12 @@ BEGIN {
     ok["bridge"] = "bridge " lib
     ok["projector/sql"] = "projector/sql " lib
     ok["projector/engine"] = "projector/engine " lib
-    ok["projector"] = "projector projector/engine projector/sql " lib
+    ok["projector/verify"] = "projector/verify projector/sql " lib
+    ok["projector"] = "projector projector/engine projector/sql projector/verify " lib
     ok["migrations/deploy"] = "migrations/deploy projector/sql " lib
     ok["migrations/crawler"] = "migrations/crawler " lib
     ok["migrations/lake"] = "migrations/lake migrations/crawler " lib
-    ok["cli"] = "cli migrations/deploy projector/sql " lib
+    ok["cli"] = "cli migrations/deploy projector/sql projector/verify " lib
     # single headers beyond the folders above
     also["projector/engine"] = "projector/sql/plan.h"
     # foreign header -> the only files that may see it

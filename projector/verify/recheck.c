@@ -1,13 +1,13 @@
-/* verify_recheck.c - reads suspected documents again on both sides until they agree, or stayed
+/* recheck.c - reads suspected documents again on both sides until they agree, or stayed
  * different while neither moved. */
 #include <poll.h>
 #include <stdio.h>
 
-#include "cli/verify.h"
 #include "libweir/base/buf.h"
 #include "libweir/base/clock.h"
 #include "libweir/codec/dockey.h"
 #include "libweir/codec/lsn.h"
+#include "projector/verify/verify.h"
 
 enum { BATCH = 200, ROUNDS_MAX = 200, REACH_MS = 60000, ROUND_MS = 20 };
 
@@ -24,18 +24,18 @@ static bool alike(weir_slice a, weir_slice b)
 }
 
 /* "(q.a, q.b) IN (('1','x'), …)": untyped literals take the columns' types. */
-static const char *keyed_select(cli_verify *v, const struct pair *p, size_t n, weir_arena *a)
+static const char *keyed_select(weir_verify *v, const struct pair *p, size_t n, weir_arena *a)
 {
     weir_buf q;
     weir_buf_init(&q, 64 << 20);
-    weir_buf_printf(&q, "%s WHERE (", cli_verify_select(v));
+    weir_buf_printf(&q, "%s WHERE (", weir_verify_select(v));
     for (int k = 0; k < v->plan->nkey; k++) {
         weir_buf_printf(&q, "%sq.%s", k ? ", " : "", weir_pg_ident(a, v->plan->key_names[k]));
     }
     weir_buf_putz(&q, ") IN (");
     for (size_t i = 0, used = 0; i < n; i++) {
-        weir_slice parts[CLI_VERIFY_KEY_COLUMNS_MAX];
-        size_t nparts = CLI_VERIFY_KEY_COLUMNS_MAX;
+        weir_slice parts[WEIR_VERIFY_KEY_COLUMNS_MAX];
+        size_t nparts = WEIR_VERIFY_KEY_COLUMNS_MAX;
         if (p[i].done || !weir_dockey_parse(p[i].key, a, parts, &nparts) ||
             nparts != (size_t)v->plan->nkey) {
             continue;
@@ -52,7 +52,7 @@ static const char *keyed_select(cli_verify *v, const struct pair *p, size_t n, w
     return text;
 }
 
-static weir_rc read_pg(cli_verify *v, struct pair *p, size_t n, weir_arena *a, weir_slice *docs,
+static weir_rc read_pg(weir_verify *v, struct pair *p, size_t n, weir_arena *a, weir_slice *docs,
                        uint64_t *lsn, weir_error *err)
 {
     weir_pg_rows *r = NULL;
@@ -61,7 +61,7 @@ static weir_rc read_pg(cli_verify *v, struct pair *p, size_t n, weir_arena *a, w
     weir_rc rc = weir_pg_query(v->pg, keyed_select(v, p, n, a), 0, NULL, &r, err);
     for (int row = 0; rc == WEIR_OK && row < weir_pg_nrows(r); row++) {
         weir_buf_reset(&key);
-        cli_verify_key(v, r, row, &key);
+        weir_verify_key(v, r, row, &key);
         for (size_t i = 0; i < n; i++) {
             if (weir_slice_eq(p[i].key, weir_buf_slice(&key))) {
                 weir_slice d = weir_pg_value(r, row, v->plan->nkey);
@@ -82,15 +82,15 @@ static weir_rc read_pg(cli_verify *v, struct pair *p, size_t n, weir_arena *a, w
     return rc;
 }
 
-static void count(cli_verify *v, const struct pair *p)
+static void count(weir_verify *v, const struct pair *p)
 {
-    cli_diff_kind kind = !p->redis.p ? CLI_DIFF_MISSING
-                         : !p->pg.p  ? CLI_DIFF_LEFT_OVER
-                                     : CLI_DIFF_DIFFERENT;
-    v->missing += kind == CLI_DIFF_MISSING;
-    v->left_over += kind == CLI_DIFF_LEFT_OVER;
-    v->different += kind == CLI_DIFF_DIFFERENT;
-    if (v->nshown < CLI_VERIFY_SHOW) {
+    weir_diff_kind kind = !p->redis.p ? WEIR_DIFF_MISSING
+                          : !p->pg.p  ? WEIR_DIFF_LEFT_OVER
+                                      : WEIR_DIFF_DIFFERENT;
+    v->missing += kind == WEIR_DIFF_MISSING;
+    v->left_over += kind == WEIR_DIFF_LEFT_OVER;
+    v->different += kind == WEIR_DIFF_DIFFERENT;
+    if (v->nshown < WEIR_VERIFY_SHOW) {
         v->shown[v->nshown].kind = kind;
         v->shown[v->nshown].key = weir_arena_dupz(v->a, p->key);
         v->shown[v->nshown].pg = p->pg;
@@ -99,7 +99,7 @@ static void count(cli_verify *v, const struct pair *p)
 }
 
 /* One more look at every undecided pair; *open is how many stay undecided. */
-static weir_rc look(cli_verify *v, struct pair *p, size_t n, size_t *open, weir_error *err)
+static weir_rc look(weir_verify *v, struct pair *p, size_t n, size_t *open, weir_error *err)
 {
     weir_arena *a = weir_arena_new(0);
     weir_slice pg[BATCH] = {0}, redis[BATCH], keys[BATCH];
@@ -109,8 +109,8 @@ static weir_rc look(cli_verify *v, struct pair *p, size_t n, size_t *open, weir_
         keys[i] = p[i].key;
     }
     weir_rc rc = read_pg(v, p, n, a, pg, &lsn, err);
-    rc = rc == WEIR_OK ? cli_verify_reach(v, lsn, REACH_MS, err) : rc;
-    rc = rc == WEIR_OK ? cli_verify_mget(v, n, keys, a, redis, err) : rc;
+    rc = rc == WEIR_OK ? weir_verify_reach(v, lsn, REACH_MS, err) : rc;
+    rc = rc == WEIR_OK ? weir_verify_mget(v, n, keys, a, redis, err) : rc;
     for (size_t i = 0; rc == WEIR_OK && i < n; i++) {
         if (p[i].done) {
             continue;
@@ -134,7 +134,7 @@ static weir_rc look(cli_verify *v, struct pair *p, size_t n, size_t *open, weir_
     return rc;
 }
 
-static weir_rc decide(cli_verify *v, struct pair *p, size_t n, weir_error *err)
+static weir_rc decide(weir_verify *v, struct pair *p, size_t n, weir_error *err)
 {
     size_t open = n;
     for (int round = 0; open > 0; round++) {
@@ -152,7 +152,7 @@ static weir_rc decide(cli_verify *v, struct pair *p, size_t n, weir_error *err)
     return WEIR_OK;
 }
 
-weir_rc cli_verify_recheck(cli_verify *v, weir_error *err)
+weir_rc weir_verify_recheck(weir_verify *v, weir_error *err)
 {
     struct pair *p = WEIR_ARENA_ARRAY(v->a, struct pair, BATCH);
     size_t n = 0;

@@ -1,15 +1,15 @@
-/* verify_first.c - the first pass of weir verify: streamed SELECT against MGET, then SCAN for what
+/* first.c - the first pass of a comparison: streamed SELECT against MGET, then SCAN for what
  * is left over. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/verify.h"
 #include "libweir/base/buf.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/hash.h"
 #include "libweir/codec/dockey.h"
 #include "libweir/codec/lsn.h"
+#include "projector/verify/verify.h"
 
 enum { BATCH = 500, TELL_MS = 500, POLL_MS = 2 };
 
@@ -18,7 +18,7 @@ struct batch {
     weir_slice keys[BATCH], docs[BATCH];
 };
 
-const char *cli_verify_select(cli_verify *v)
+const char *weir_verify_select(weir_verify *v)
 {
     weir_buf q;
     weir_buf_init(&q, 8 << 20);
@@ -33,17 +33,17 @@ const char *cli_verify_select(cli_verify *v)
     return text;
 }
 
-void cli_verify_key(const cli_verify *v, const weir_pg_rows *r, int row, weir_buf *out)
+void weir_verify_key(const weir_verify *v, const weir_pg_rows *r, int row, weir_buf *out)
 {
-    weir_slice parts[CLI_VERIFY_KEY_COLUMNS_MAX];
+    weir_slice parts[WEIR_VERIFY_KEY_COLUMNS_MAX];
     for (int k = 0; k < v->plan->nkey; k++) {
         parts[k] = weir_pg_value(r, row, k);
     }
     weir_dockey_text(out, parts, (size_t)v->plan->nkey);
 }
 
-weir_rc cli_verify_mget(cli_verify *v, size_t n, const weir_slice *keys, weir_arena *a,
-                        weir_slice *docs, weir_error *err)
+weir_rc weir_verify_mget(weir_verify *v, size_t n, const weir_slice *keys, weir_arena *a,
+                         weir_slice *docs, weir_error *err)
 {
     const weir_redis_reply *r = NULL;
     weir_slice *argv = WEIR_ARENA_ARRAY(a, weir_slice, n + 1);
@@ -67,12 +67,16 @@ weir_rc cli_verify_mget(cli_verify *v, size_t n, const weir_slice *keys, weir_ar
     return rc;
 }
 
-weir_rc cli_verify_reach(cli_verify *v, uint64_t lsn, int64_t ms, weir_error *err)
+weir_rc weir_verify_reach(weir_verify *v, uint64_t lsn, int64_t ms, weir_error *err)
 {
     weir_arena *a = weir_arena_new(0);
     weir_slice argv[] = {WEIR_SLICE_LIT("GET"), weir_dockey_position(a, v->ns)};
     weir_rc rc = WEIR_E_AGAIN;
     for (int64_t until = weir_mono_ms() + ms; rc == WEIR_E_AGAIN;) {
+        if (weir_verify_stopped(v, err) != WEIR_OK) {
+            rc = WEIR_E_STATE;
+            break;
+        }
         const weir_redis_reply *r = NULL;
         uint64_t at = 0;
         rc = weir_redisc_call(v->redis, &r, 2, argv, err);
@@ -91,18 +95,18 @@ weir_rc cli_verify_reach(cli_verify *v, uint64_t lsn, int64_t ms, weir_error *er
     return rc;
 }
 
-static weir_rc suspect(cli_verify *v, weir_slice key, weir_error *err)
+static weir_rc suspect(weir_verify *v, weir_slice key, weir_error *err)
 {
-    if (weir_map_len(v->suspects) >= CLI_VERIFY_SUSPECTS_MAX) {
+    if (weir_map_len(v->suspects) >= WEIR_VERIFY_SUSPECTS_MAX) {
         return weir_fail(err, WEIR_E_LIMIT, 0,
                          "more than %d documents differ; this read model must be built again",
-                         CLI_VERIFY_SUSPECTS_MAX);
+                         WEIR_VERIFY_SUSPECTS_MAX);
     }
     (void)weir_map_slot(v->suspects, key, NULL);
     return WEIR_OK;
 }
 
-static weir_rc note_hash(cli_verify *v, weir_slice key, weir_error *err)
+static weir_rc note_hash(weir_verify *v, weir_slice key, weir_error *err)
 {
     if (v->nhashes == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 65536;
@@ -117,10 +121,10 @@ static weir_rc note_hash(cli_verify *v, weir_slice key, weir_error *err)
     return WEIR_OK;
 }
 
-static weir_rc compare_batch(cli_verify *v, struct batch *b, weir_arena *a, weir_error *err)
+static weir_rc compare_batch(weir_verify *v, struct batch *b, weir_arena *a, weir_error *err)
 {
     weir_slice have[BATCH];
-    weir_rc rc = b->n ? cli_verify_mget(v, b->n, b->keys, a, have, err) : WEIR_OK;
+    weir_rc rc = b->n ? weir_verify_mget(v, b->n, b->keys, a, have, err) : WEIR_OK;
     for (size_t i = 0; rc == WEIR_OK && i < b->n; i++) {
         rc = note_hash(v, b->keys[i], err);
         if (rc == WEIR_OK && (!have[i].p || !weir_slice_eq(have[i], b->docs[i]))) {
@@ -132,24 +136,42 @@ static weir_rc compare_batch(cli_verify *v, struct batch *b, weir_arena *a, weir
     return rc;
 }
 
-static void tell(const cli_verify *v, int64_t *last)
+static weir_rc tell(const weir_verify *v, int64_t *last, weir_error *err)
 {
-    if (v->progress && weir_mono_ms() > *last + TELL_MS) {
+    if (v->tell && weir_mono_ms() > *last + TELL_MS) {
         *last = weir_mono_ms();
-        (void)printf("\r  %-24.*s %llu documents read", WEIR_SLICE_ARG(v->plan->model),
-                     (unsigned long long)v->documents);
-        (void)fflush(stdout);
+        v->tell(v->arg, v->documents);
     }
+    return weir_verify_stopped(v, err);
 }
 
-static weir_rc read_postgres(cli_verify *v, weir_error *err)
+/* The sample is chosen by PostgreSQL, so that it evaluates only the documents it takes. */
+static const char *first_select(weir_verify *v)
+{
+    const char *all = weir_verify_select(v);
+    if (v->every <= 1) {
+        return all;
+    }
+    weir_buf q;
+    weir_buf_init(&q, 8 << 20);
+    weir_buf_printf(&q, "%s WHERE mod(abs(hashtext(concat_ws('/'", all);
+    for (int i = 0; i < v->plan->nkey; i++) {
+        weir_buf_printf(&q, ", q.%s", weir_pg_ident(v->a, v->plan->key_names[i]));
+    }
+    weir_buf_printf(&q, "))::bigint), %u) = 0", v->every);
+    const char *text = weir_arena_dupz(v->a, weir_buf_slice(&q));
+    weir_buf_fini(&q);
+    return text;
+}
+
+static weir_rc read_postgres(weir_verify *v, weir_error *err)
 {
     weir_arena *a = weir_arena_new(0);
     struct batch *b = weir_arena_zalloc(v->a, sizeof *b);
     weir_buf key;
     int64_t told = weir_mono_ms();
     weir_buf_init(&key, 1 << 20);
-    weir_rc rc = weir_pg_stream_start(v->pg, cli_verify_select(v), 0, NULL, err);
+    weir_rc rc = weir_pg_stream_start(v->pg, first_select(v), 0, NULL, err);
     while (rc == WEIR_OK) {
         const weir_pg_rows *r = NULL;
         rc = weir_pg_stream_next(v->pg, &r, err);
@@ -157,13 +179,13 @@ static weir_rc read_postgres(cli_verify *v, weir_error *err)
             break;
         }
         weir_buf_reset(&key);
-        cli_verify_key(v, r, 0, &key);
+        weir_verify_key(v, r, 0, &key);
         b->keys[b->n] = weir_arena_dup(a, weir_buf_slice(&key));
         b->docs[b->n++] = weir_arena_dup(a, weir_pg_value(r, 0, v->plan->nkey));
         if (b->n == BATCH) {
             rc = compare_batch(v, b, a, err);
             weir_arena_reset(a);
-            tell(v, &told);
+            rc = rc == WEIR_OK ? tell(v, &told, err) : rc;
         }
     }
     rc = rc == WEIR_E_EOF ? compare_batch(v, b, a, err) : rc;
@@ -180,7 +202,7 @@ static int by_value(const void *x, const void *y)
 
 /* Documents that Redis has and the SELECT had not. The pattern's prefix is escaped: a namespace may
  * hold glob characters. */
-static weir_rc scan_redis(cli_verify *v, weir_error *err)
+static weir_rc scan_redis(weir_verify *v, weir_error *err)
 {
     weir_arena *a = weir_arena_new(0);
     weir_slice prefix =
@@ -205,6 +227,7 @@ static weir_rc scan_redis(cli_verify *v, weir_error *err)
         if (rc == WEIR_OK && weir_redis_reply_len(r) != 2) {
             rc = weir_fail(err, WEIR_E_PROTO, 0, "Redis did not answer SCAN");
         }
+        rc = rc == WEIR_OK ? weir_verify_stopped(v, err) : rc;
         if (rc != WEIR_OK) {
             break;
         }
@@ -225,15 +248,11 @@ static weir_rc scan_redis(cli_verify *v, weir_error *err)
     return rc;
 }
 
-weir_rc cli_verify_first(cli_verify *v, weir_error *err)
+weir_rc weir_verify_first(weir_verify *v, weir_error *err)
 {
     weir_rc rc = read_postgres(v, err);
     if (rc == WEIR_OK && v->nhashes > 0) {
         qsort(v->hashes, v->nhashes, sizeof *v->hashes, by_value);
     }
-    if (v->progress) {
-        (void)printf("\r\033[K");
-        (void)fflush(stdout);
-    }
-    return rc == WEIR_OK ? scan_redis(v, err) : rc;
+    return rc == WEIR_OK && v->every <= 1 ? scan_redis(v, err) : rc;
 }
