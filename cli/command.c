@@ -39,6 +39,22 @@ static const cli_command COMMANDS[] = {
     {"verify", "[APP] [MODEL] [--repair] [--json]",
      "compare Redis with PostgreSQL, both ways; exit 0 only at zero differences", "",
      cli_verify_run},
+    {"rebuild",
+     "[APP] MODEL [--yes] [--keep-old TIME] [--verify-every N] [--no-wait] [--json]\n"
+     "       weir rebuild [APP] MODEL --rollback | --drop-old [--yes]\n"
+     "       weir rebuild [APP] [MODEL] --status [--json]",
+     "build a read model anew beside the serving one, compare it with PostgreSQL, switch",
+     "A new generation is loaded from the projector's state while the old one goes on serving and "
+     "both follow every change. It is\n"
+     "compared with PostgreSQL (--verify-every N: one document of N, 0: none) and switched to only "
+     "at zero differences.\n"
+     "The old generation is kept and maintained for --rollback until --drop-old, or for TIME (30m, "
+     "12h, 7d; 0: not at all).\n"
+     "--rollback gives up a build that is under way, else switches back to the kept generation. "
+     "The "
+     "order survives this command.\n"
+     "Exit code 0 when it was done, 1 when it was refused.\n",
+     cli_rebuild},
 };
 enum { NCOMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 

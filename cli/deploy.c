@@ -24,8 +24,8 @@ typedef struct builds {
     int64_t revision; /* of what the projector has taken over */
     bool told;        /* and readers know of it */
     int ready, building, stalled;
-    double progress;           /* of the slowest */
-    const char *name, *reason; /* of one that is not ready */
+    double progress;                          /* of the slowest */
+    const char *name, *reason, *state, *step; /* of one that is not ready */
 } builds;
 
 /* A stalled build serves what it has while a newer one of the same name is being made. */
@@ -37,7 +37,9 @@ static bool is_replaced(const weir_json *models, const weir_json *m)
     (void)weir_json_i64(m, "generation", &generation);
     for (size_t i = 0; i < weir_json_len(models); i++) {
         const weir_json *o = weir_json_at(models, i);
-        if (weir_json_str(o, "name", &other) && weir_slice_eq(name, other) &&
+        weir_slice state = {NULL, 0};
+        bool kept = weir_json_str(o, "state", &state) && weir_slice_eqz(state, "kept");
+        if (!kept && weir_json_str(o, "name", &other) && weir_slice_eq(name, other) &&
             weir_json_i64(o, "generation", &newer) && newer > generation) {
             return true;
         }
@@ -54,7 +56,11 @@ static void count_model(weir_arena *a, const weir_json *m, builds *b)
         b->ready++;
         return;
     }
-    bool stalled = weir_slice_eqz(state, "stalled");
+    if (weir_slice_eqz(state, "kept")) {
+        return;
+    }
+    bool refused = weir_slice_eqz(state, "refused");
+    bool stalled = refused || weir_slice_eqz(state, "stalled");
     b->stalled += stalled;
     b->building += !stalled;
     (void)weir_json_double(m, "progress", &progress);
@@ -64,6 +70,8 @@ static void count_model(weir_arena *a, const weir_json *m, builds *b)
         text = (weir_slice){NULL, 0};
         b->reason = weir_json_str(m, "reason", &text) ? weir_arena_dupz(a, text) : "";
         b->progress = progress;
+        b->state = refused ? "refused" : stalled ? "stalled" : "building";
+        b->step = weir_json_str(m, "step", &text) ? weir_arena_dupz(a, text) : "";
     }
 }
 
@@ -97,8 +105,8 @@ static builds look(const cli_app *app, weir_arena *a)
 static void tell(const builds *b, bool quiet)
 {
     if (!quiet && b->name) {
-        (void)printf("  %s…%s %-18s %s: %.0f%%\n", cli_yellow(), cli_plain(), "building", b->name,
-                     b->progress * 100);
+        (void)printf("  %s…%s %-18s %s: %s %.0f%%\n", cli_yellow(), cli_plain(), "building",
+                     b->name, b->step, b->progress * 100);
         (void)fflush(stdout);
     }
 }
@@ -121,7 +129,7 @@ static weir_rc wait_built(const cli_app *app, uint64_t lsn, int64_t revision, bo
             }
             rc = WEIR_OK;
         } else if (there && b.stalled) {
-            rc = weir_fail(err, WEIR_E_STATE, 0, "%s is stalled: %s", b.name, b.reason);
+            rc = weir_fail(err, WEIR_E_STATE, 0, "%s is %s: %s", b.name, b.state, b.reason);
         } else if (there && b.building == 0) {
             rc = WEIR_OK;
         } else if (weir_mono_ms() - told > TELL_MS) {

@@ -46,12 +46,19 @@ static weir_rc wait_ready(weir_verify *v, const char *model, bool quiet, weir_er
             (void)weir_json_i64(j, "generation", &generation);
             (void)weir_json_double(j, "progress", &progress);
         }
+        bool rolled_back = false;
+        (void)weir_json_bool(j, "rolled_back", &rolled_back);
         bool ready = weir_slice_eqz(state, "ready");
         bool stalled = weir_slice_eqz(state, "stalled");
         int64_t now = weir_mono_ms();
         if (stalled || now > t0 + READY_MS) {
             rc = weir_fail(err, WEIR_E_STATE, 0, "%s is " WEIR_SLICE_FMT ": " WEIR_SLICE_FMT, model,
                            WEIR_SLICE_ARG(state), WEIR_SLICE_ARG(reason));
+        } else if (ready && rolled_back) {
+            rc = weir_fail(err, WEIR_E_STATE, 0,
+                           "%s was rolled back to generation %lld, whose SELECT is not the "
+                           "deployed one; deploy the older file, or weir rebuild",
+                           model, (long long)generation);
         } else if (!ready && !quiet && now > told + TELL_MS) {
             (void)fprintf(stderr, "  %s: " WEIR_SLICE_FMT " %.0f%%\n", model, WEIR_SLICE_ARG(state),
                           progress * 100);

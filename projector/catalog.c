@@ -1,10 +1,11 @@
-/* catalog.c - the catalog thread: reads what is deployed from PostgreSQL and compiles it; the loop
- * gets finished plans.
+/* catalog.c - the catalog thread: reads what is deployed and ordered from PostgreSQL and compiles
+ * it; the loop gets finished plans. It also writes down there what became of orders.
  *
  * PostgreSQL may be away for as long as it likes: the thread tries again, the loop goes on with the
  * plans it has.
  */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libweir/base/clock.h"
@@ -23,11 +24,17 @@ enum {
     VISIBLE_MAX_MS = 5000
 };
 
-/* A question: the sources of builds that still serve, which may no longer be deployed. */
+/* A question: the sources of builds that have no plan yet, each compiled for itself; or notes to be
+ * written down. */
 typedef struct ask {
     size_t n;
-    uint64_t seq;
+    uint64_t seq; /* 0: only notes */
     char **names, **sources;
+    uint32_t *ids;
+    uint64_t order_done;
+    bool has_order_done;
+    size_t nnotes;
+    proj_note *notes;
 } ask;
 
 struct proj_catalog {
@@ -37,6 +44,7 @@ struct proj_catalog {
     char *uri, *publication;
     weir_pg *pg;         /* the thread's */
     atomic_llong wanted; /* the revision that the stream told of */
+    atomic_ullong wanted_order;
 };
 
 /* What the thread posts to the loop. */
@@ -45,6 +53,8 @@ typedef struct answer {
     proj_deployed *d; /* NULL: why not */
     uint64_t seq;     /* of the newest question it answers */
     char *waits;
+    size_t nnotes;
+    proj_note *notes; /* written down */
 } answer;
 
 void proj_deployed_free(proj_deployed *d)
@@ -55,7 +65,11 @@ void proj_deployed_free(proj_deployed *d)
         free(d->m[i].error);
         weir_arena_free(d->m[i].a);
     }
+    for (size_t i = 0; d && i < d->norders; i++) {
+        free(d->orders[i].model);
+    }
     if (d) {
+        free(d->orders);
         free(d->m);
         free(d);
     }
@@ -68,6 +82,8 @@ static void ask_free(ask *q)
         free(q->sources[i]);
     }
     if (q) {
+        proj_notes_free(q->nnotes, q->notes);
+        free(q->ids);
         free(q->names);
         free(q->sources);
         free(q);
@@ -79,14 +95,30 @@ static void on_answer(void *arg)
     answer *an = arg;
     proj *p = an->p;
     weir_health_wait(p->health, "postgres", an->waits);
+    if (an->nnotes > 0) {
+        proj_notes_confirmed(p, an->nnotes, an->notes);
+    }
     if (an->d) {
         proj_deployed_free(p->deployed);
         p->deployed = an->d;
         p->answered = an->seq;
         proj_pump_soon(p);
     }
+    proj_notes_free(an->nnotes, an->notes);
     free(an->waits);
     free(an);
+}
+
+static void tell_notes(proj_catalog *c, const ask *q)
+{
+    answer *an = weir_xcalloc(1, sizeof *an);
+    an->p = c->p;
+    an->nnotes = q->nnotes;
+    an->notes = proj_notes_copy(q->nnotes, q->notes);
+    if (!weir_loop_post(c->p->loop, on_answer, an)) {
+        proj_notes_free(an->nnotes, an->notes);
+        free(an);
+    }
 }
 
 static void tell(proj_catalog *c, proj_deployed *d, const char *waits, uint64_t seq)
@@ -145,27 +177,17 @@ static weir_rc compile_one(proj_catalog *c, proj_compiled *out, weir_error *err)
     return rc;
 }
 
-static void add(proj_deployed *d, weir_slice name, weir_slice source, bool old)
+static void add(proj_deployed *d, weir_slice name, weir_slice source, uint32_t build)
 {
     d->m = weir_xrealloc(d->m, (d->n + 1) * sizeof *d->m);
     proj_compiled *m = &d->m[d->n++];
-    *m = (proj_compiled){.old = old};
+    *m = (proj_compiled){.build = build};
     m->name = weir_xmalloc(name.n + 1);
     memcpy(m->name, name.n ? name.p : "", name.n);
     m->name[name.n] = '\0';
     m->source = weir_xmalloc(source.n + 1);
     memcpy(m->source, source.n ? source.p : "", source.n);
     m->source[source.n] = '\0';
-}
-
-static bool listed(const proj_deployed *d, const char *name, const char *source)
-{
-    for (size_t i = 0; i < d->n; i++) {
-        if (strcmp(d->m[i].name, name) == 0 && strcmp(d->m[i].source, source) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static weir_rc read_models(proj_catalog *c, proj_deployed *d, weir_error *err)
@@ -187,30 +209,113 @@ static weir_rc read_models(proj_catalog *c, proj_deployed *d, weir_error *err)
                     : rc; /* nothing was ever deployed here: no models, and that is fine */
     }
     for (int i = 0; i < weir_pg_nrows(rows); i++) {
-        add(d, weir_pg_value(rows, i, 0), weir_pg_value(rows, i, 1), false);
+        add(d, weir_pg_value(rows, i, 0), weir_pg_value(rows, i, 1), 0);
     }
     weir_pg_rows_free(rows);
     return WEIR_OK;
 }
 
-static weir_rc load(proj_catalog *c, const ask *q, proj_deployed *d, weir_error *err)
+static bool take_order(const weir_pg_rows *rows, int i, proj_order *o)
+{
+    static const char *const actions[] = {"rebuild", "rollback", "drop_old"};
+    enum { NACTIONS = sizeof actions / sizeof actions[0] };
+    int64_t id = weir_pg_i64(rows, i, 0);
+    int64_t keep_ms = weir_pg_i64(rows, i, 3);
+    int64_t every = weir_pg_i64(rows, i, 4);
+    size_t a = 0;
+    while (a < NACTIONS && !weir_slice_eqz(weir_pg_value(rows, i, 2), actions[a])) {
+        a++;
+    }
+    if (id <= 0 || a == NACTIONS || every < 0 || every > UINT32_MAX) {
+        return false;
+    }
+    *o = (proj_order){.id = (uint64_t)id,
+                      .model = weir_xstrdup(weir_pg_valuez(rows, i, 1)),
+                      .action = (proj_action)a,
+                      .keep_ms = keep_ms < 0 ? PROJ_KEEP : keep_ms,
+                      .check_every = (uint32_t)every};
+    return true;
+}
+
+/* A state that knows of no order was made anew: what an earlier one had begun will not be finished.
+ */
+static weir_rc close_stale(proj_catalog *c, weir_error *err)
+{
+    return weir_pg_query(c->pg,
+                         "UPDATE weir.rebuild SET state = 'refused', finished_at = now(), note = "
+                         "'the projector''s state was built anew meanwhile' "
+                         "WHERE state = 'building'",
+                         0, NULL, NULL, err);
+}
+
+static weir_rc read_orders(proj_catalog *c, const ask *q, proj_deployed *d, weir_error *err)
+{
+    char done[24];
+    const char *params[] = {done};
+    weir_pg_rows *rows = NULL;
+    (void)snprintf(done, sizeof done, "%llu", (unsigned long long)q->order_done);
+    weir_rc rc = weir_pg_query(c->pg,
+                               "SELECT id, model, action, keep_ms, verify_every, "
+                               "(SELECT max(id) FROM weir.rebuild) FROM weir.rebuild "
+                               "WHERE id > $1::bigint AND state = 'asked' ORDER BY id LIMIT 100",
+                               1, params, &rows, err);
+    if (rc != WEIR_OK) {
+        bool none = strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
+        return none ? WEIR_OK : rc; /* a control schema from before there were orders */
+    }
+    d->orders = weir_xcalloc((size_t)weir_pg_nrows(rows) + 1, sizeof *d->orders);
+    for (int i = 0; i < weir_pg_nrows(rows); i++) {
+        d->newest_order = (uint64_t)weir_pg_i64(rows, i, 5);
+        d->norders += take_order(rows, i, &d->orders[d->norders]);
+    }
+    weir_pg_rows_free(rows);
+    return q->has_order_done ? WEIR_OK : close_stale(c, err);
+}
+
+static weir_rc connect_pg(proj_catalog *c, weir_error *err)
 {
     if (c->pg && !weir_pg_ok(c->pg)) {
         weir_pg_close(c->pg);
         c->pg = NULL;
     }
-    weir_rc rc = WEIR_OK;
-    if (!c->pg) {
-        weir_pg_conf conf = {.uri = c->uri, .application_name = "weir-projector"};
-        rc = weir_pg_open(&c->pg, &conf, err);
+    if (c->pg) {
+        return WEIR_OK;
     }
+    weir_pg_conf conf = {.uri = c->uri, .application_name = "weir-projector"};
+    return weir_pg_open(&c->pg, &conf, err);
+}
+
+static weir_rc write_note(proj_catalog *c, const proj_note *n, weir_error *err)
+{
+    char id[24], generation[16];
+    const char *params[] = {id, n->state, generation, n->text};
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)n->id);
+    (void)snprintf(generation, sizeof generation, "%u", n->generation);
+    return weir_pg_query(c->pg,
+                         "UPDATE weir.rebuild SET state = $2, generation = nullif($3::bigint, 0), "
+                         "note = $4, finished_at = CASE WHEN $2 <> 'building' THEN now() END "
+                         "WHERE id = $1::bigint",
+                         4, params, NULL, err);
+}
+
+static weir_rc write_notes(proj_catalog *c, const ask *q, weir_error *err)
+{
+    weir_rc rc = connect_pg(c, err);
+    for (size_t i = 0; i < q->nnotes && rc == WEIR_OK; i++) {
+        rc = write_note(c, &q->notes[i], err);
+    }
+    return rc;
+}
+
+static weir_rc load(proj_catalog *c, const ask *q, proj_deployed *d, weir_error *err)
+{
+    weir_rc rc = connect_pg(c, err);
     if (rc == WEIR_OK) {
         rc = read_models(c, d, err);
     }
+    rc = rc == WEIR_OK ? read_orders(c, q, d, err) : rc;
     for (size_t i = 0; i < q->n && rc == WEIR_OK; i++) {
-        if (!listed(d, q->names[i], q->sources[i])) {
-            add(d, weir_slice_z(q->names[i]), weir_slice_z(q->sources[i]), true);
-        }
+        add(d, weir_slice_z(q->names[i]), weir_slice_z(q->sources[i]), q->ids[i]);
     }
     for (size_t i = 0; i < d->n && rc == WEIR_OK; i++) {
         rc = compile_one(c, &d->m[i], err);
@@ -230,6 +335,12 @@ static void wait_ms(proj_catalog *c, int64_t ms)
     }
 }
 
+static bool saw_order(proj_catalog *c, const proj_deployed *d, const ask *q)
+{
+    uint64_t wanted = atomic_load(&c->wanted_order);
+    return wanted <= q->order_done || wanted <= d->newest_order;
+}
+
 /* A commit is in the stream before SELECT can see it: reads again until the deploy we were told of
  * is visible. The message may be forged, so not for ever. */
 static weir_rc load_told(proj_catalog *c, const ask *q, proj_deployed **out, weir_error *err)
@@ -239,8 +350,10 @@ static weir_rc load_told(proj_catalog *c, const ask *q, proj_deployed **out, wei
         proj_deployed *d = weir_xcalloc(1, sizeof *d);
         weir_rc rc = load(c, q, d, err);
         bool late = weir_mono_ms() > until || weir_queue_closed(c->asks);
-        if (rc == WEIR_OK && (d->revision >= atomic_load(&c->wanted) || late)) {
+        bool seen = d->revision >= atomic_load(&c->wanted) && saw_order(c, d, q);
+        if (rc == WEIR_OK && (seen || late)) {
             atomic_store(&c->wanted, 0);
+            atomic_store(&c->wanted_order, 0);
             *out = d;
             return WEIR_OK;
         }
@@ -249,6 +362,26 @@ static weir_rc load_told(proj_catalog *c, const ask *q, proj_deployed **out, wei
             return rc;
         }
         wait_ms(c, VISIBLE_STEP_MS);
+    }
+}
+
+static void answer_notes(proj_catalog *c, const ask *q)
+{
+    weir_backoff backoff;
+    weir_backoff_init(&backoff, RETRY_BASE_MS, RETRY_CAP_MS, 0);
+    for (;;) {
+        weir_error err = {0};
+        if (write_notes(c, q, &err) == WEIR_OK) {
+            tell_notes(c, q);
+            return;
+        }
+        WEIR_WARN("PROJ-NOTE-RETRY", "reason=\"%s\"", err.msg);
+        weir_pg_close(c->pg);
+        c->pg = NULL;
+        wait_ms(c, weir_backoff_next_ms(&backoff));
+        if (weir_queue_closed(c->asks)) {
+            return;
+        }
     }
 }
 
@@ -283,7 +416,17 @@ static void run(void *arg)
         if (n == 0) {
             break;
         }
-        answer_one(c, items[n - 1]); /* the newest question is the only one that matters */
+        const ask *newest = NULL; /* the newest question is the only one that matters */
+        for (size_t i = 0; i < n; i++) {
+            const ask *q = items[i];
+            newest = q->seq ? q : newest;
+            if (q->nnotes > 0) {
+                answer_notes(c, q);
+            }
+        }
+        if (newest) {
+            answer_one(c, newest);
+        }
         for (size_t i = 0; i < n; i++) {
             ask_free(items[i]);
         }
@@ -317,18 +460,44 @@ void proj_catalog_refresh(proj *p)
     q->seq = seq;
     q->names = weir_xcalloc(p->nmodels + 1, sizeof *q->names);
     q->sources = weir_xcalloc(p->nmodels + 1, sizeof *q->sources);
+    q->ids = weir_xcalloc(p->nmodels + 1, sizeof *q->ids);
+    q->order_done = p->order_done;
+    q->has_order_done = p->has_order_done;
     for (size_t i = 0; i < p->nmodels; i++) {
         const proj_model *m = p->models[i];
-        if (m->phase == PROJ_READY && !m->plan) {
+        bool lives = m->phase == PROJ_READY || m->phase == PROJ_BUILDING ||
+                     m->phase == PROJ_CHECKING || m->phase == PROJ_KEPT;
+        if (lives && !m->plan) {
+            q->ids[q->n] = m->id;
             q->names[q->n] = weir_xstrdup(m->name);
             q->sources[q->n++] = weir_xstrdup(m->source);
         }
     }
     if (!weir_queue_push(p->catalog->asks, q)) {
-        ask_free(q); /* full: questions are waiting already, and all of them ask the same */
+        ask_free(q); /* full: again when there is room */
+        p->refresh = true;
     } else {
         p->asked = seq;
     }
+}
+
+void proj_catalog_told_order(proj *p, uint64_t id)
+{
+    if (id > atomic_load(&p->catalog->wanted_order)) {
+        atomic_store(&p->catalog->wanted_order, id);
+    }
+}
+
+bool proj_catalog_notes(proj *p)
+{
+    ask *q = weir_xcalloc(1, sizeof *q);
+    q->nnotes = p->nnotes;
+    q->notes = proj_notes_copy(p->nnotes, p->notes);
+    if (!weir_queue_push(p->catalog->asks, q)) {
+        ask_free(q);
+        return false;
+    }
+    return true;
 }
 
 void proj_catalog_stop(proj *p)

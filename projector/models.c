@@ -8,7 +8,8 @@
 #include "libweir/base/xalloc.h"
 #include "projector/proj.h"
 
-static const char *const phase_names[] = {"building", "ready", "stalled", "gone"};
+static const char *const phase_names[] = {"building", "ready", "stalled", "gone",
+                                          "building", "kept",  "refused"};
 
 const char *proj_phase_name(proj_phase phase)
 {
@@ -22,6 +23,7 @@ void proj_model_free(proj_model *m)
         free(m->source);
         free(m->key_json);
         free(m->reason);
+        free(m->verdict);
         weir_arena_free(m->a);
         free(m);
     }
@@ -52,7 +54,7 @@ void proj_models_relive(proj *p)
     p->live = weir_xrealloc(p->live, (p->nmodels + 1) * sizeof(const weir_bound *));
     for (size_t i = 0; i < p->nmodels; i++) {
         const proj_model *m = p->models[i];
-        if (m->plan && (m->phase == PROJ_READY || (m->phase == PROJ_BUILDING && m->passing))) {
+        if (proj_model_follows(m)) {
             p->live[p->nlive++] = &m->bound;
         }
     }
@@ -64,7 +66,19 @@ static void set_reason(proj_model *m, const char *reason)
     m->reason = weir_xstrdup(reason ? reason : "");
 }
 
-static void set_phase(proj *p, proj_model *m, proj_phase phase, const char *reason)
+proj_model *proj_model_serving(const proj *p, const char *name)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *m = p->models[i];
+        bool serves = m->phase == PROJ_READY || (m->phase == PROJ_STALLED && m->served);
+        if (serves && strcmp(m->name, name) == 0) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+void proj_model_set_phase(proj *p, proj_model *m, proj_phase phase, const char *reason)
 {
     if (m->phase == phase && (!reason || strcmp(m->reason ? m->reason : "", reason) == 0)) {
         return;
@@ -74,12 +88,14 @@ static void set_phase(proj *p, proj_model *m, proj_phase phase, const char *reas
     m->record_dirty = true;
     set_reason(m, reason);
     p->sink.claim = true; /* the models' entries in Redis are written again */
+    free(m->verdict);
+    m->verdict = NULL;
     if (phase == PROJ_STALLED) {
         WEIR_ERROR("PROJ-MODEL-STALLED", "model=%s generation=%u reason=\"%s\"", m->name,
                    m->generation, reason);
     } else {
         WEIR_INFO("PROJ-MODEL", "model=%s generation=%u state=%s", m->name, m->generation,
-                  phase_names[phase]);
+                  phase == PROJ_CHECKING ? "checking" : phase_names[phase]);
     }
 }
 
@@ -88,12 +104,12 @@ void proj_models_stall(proj *p, const weir_misfit *what)
 {
     for (size_t i = 0; i < p->nmodels; i++) {
         proj_model *m = p->models[i];
-        bool lives = m->plan && (m->phase == PROJ_READY || m->phase == PROJ_BUILDING);
-        if (lives && weir_bound_uses(&m->bound, what->t, what->col)) {
+        if (proj_model_renders(m) && weir_bound_uses(&m->bound, what->t, what->col)) {
             char reason[400];
             (void)snprintf(reason, sizeof reason, "table %.*s was altered: %s",
                            WEIR_SLICE_ARG(what->t->name), what->what);
-            set_phase(p, m, PROJ_STALLED, reason);
+            /* What can no longer be maintained is no way back. */
+            proj_model_set_phase(p, m, m->phase == PROJ_KEPT ? PROJ_GONE : PROJ_STALLED, reason);
         }
     }
     proj_models_relive(p);
@@ -127,10 +143,10 @@ uint32_t proj_next_generation(const proj *p, const char *name)
  * -----------------------------------------------------------------------------------------------------
  */
 
-static const proj_compiled *current_of(const proj_deployed *d, const char *name)
+proj_compiled *proj_deployed_of(proj_deployed *d, const char *name)
 {
     for (size_t i = 0; i < d->n; i++) {
-        if (!d->m[i].old && strcmp(d->m[i].name, name) == 0) {
+        if (d->m[i].build == 0 && strcmp(d->m[i].name, name) == 0) {
             return &d->m[i];
         }
     }
@@ -140,8 +156,7 @@ static const proj_compiled *current_of(const proj_deployed *d, const char *name)
 static proj_compiled *plan_for(proj_deployed *d, const proj_model *m)
 {
     for (size_t i = 0; i < d->n; i++) {
-        if (d->m[i].plan && d->m[i].fingerprint == m->fingerprint &&
-            strcmp(d->m[i].name, m->name) == 0) {
+        if (d->m[i].build == m->id && d->m[i].plan && d->m[i].fingerprint == m->fingerprint) {
             return &d->m[i];
         }
     }
@@ -183,39 +198,57 @@ static void replace_source(proj_model *m, const char *source)
     m->record_dirty = true;
 }
 
+/* After a start a build has its source only; what its tables are now decides whether it goes on. */
+static weir_rc compile_again(proj *p, proj_model *m, proj_deployed *d, weir_error *err)
+{
+    proj_compiled *c = plan_for(d, m);
+    if (c) {
+        return attach(p, m, c, err);
+    }
+    if (m->phase == PROJ_KEPT) {
+        proj_model_set_phase(p, m, PROJ_GONE, "its tables changed");
+    } else {
+        proj_model_set_phase(p, m, PROJ_STALLED,
+                             "its tables changed; a new version is being built");
+    }
+    return WEIR_OK;
+}
+
 /* One existing build against what is deployed now. */
 static weir_rc review(proj *p, proj_model *m, proj_deployed *d, weir_error *err)
 {
-    const proj_compiled *now = current_of(d, m->name);
+    const proj_compiled *now = proj_deployed_of(d, m->name);
     if (m->phase == PROJ_GONE) {
         return WEIR_OK;
     }
     if (!now || (m->phase == PROJ_STALLED && !m->served)) {
-        set_phase(p, m, PROJ_GONE, NULL);
-        return WEIR_OK;
-    }
-    if (m->phase == PROJ_STALLED) {
-        return WEIR_OK; /* serves what it has until a new build replaces it */
-    }
-    if (!now->plan && now->error) {
-        set_phase(p, m, PROJ_STALLED, now->error);
+        proj_model_set_phase(p, m, PROJ_GONE, NULL);
         return WEIR_OK;
     }
     bool same = now->fingerprint == m->fingerprint;
-    if (!same && m->phase == PROJ_BUILDING) {
-        set_phase(p, m, PROJ_GONE, NULL);
+    if (m->phase == PROJ_STALLED || (m->phase == PROJ_REFUSED && same)) {
+        return WEIR_OK; /* serves what it has until a new build replaces it; says why */
+    }
+    bool other = m->phase == PROJ_KEPT || m->held != 0; /* it is not the deployed SELECT */
+    if (!now->plan && now->error && !other) {
+        proj_model_set_phase(p, m, PROJ_STALLED, now->error);
         return WEIR_OK;
     }
+    bool unborn =
+        m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING || m->phase == PROJ_REFUSED;
+    if (!same && unborn) {
+        proj_model_set_phase(p, m, PROJ_GONE, NULL);
+        return WEIR_OK;
+    }
+    if (same && m->held != 0) {
+        m->held = 0; /* the older file was deployed again */
+        m->record_dirty = true;
+    }
     if (!m->plan) {
-        proj_compiled *c = plan_for(d, m);
-        if (!c) {
-            set_phase(p, m, PROJ_STALLED, "its tables changed; a new version is being built");
-            return WEIR_OK;
-        }
         if (same && strcmp(m->source, now->source) != 0) {
             replace_source(m, now->source);
         }
-        return attach(p, m, c, err);
+        return compile_again(p, m, d, err);
     }
     return WEIR_OK;
 }
@@ -224,12 +257,13 @@ static bool has_build(const proj *p, const proj_compiled *c)
 {
     for (size_t i = 0; i < p->nmodels; i++) {
         const proj_model *m = p->models[i];
-        bool counts = m->phase == PROJ_BUILDING || m->phase == PROJ_READY;
+        bool counts = m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING ||
+                      m->phase == PROJ_READY || m->phase == PROJ_REFUSED;
         if (counts && m->fingerprint == c->fingerprint && strcmp(m->name, c->name) == 0) {
             return true;
         }
     }
-    return false;
+    return proj_model_is_held(p, c->name, c->fingerprint);
 }
 
 static bool has_entry(const proj *p, const char *name)
@@ -242,7 +276,7 @@ static bool has_entry(const proj *p, const char *name)
     return false;
 }
 
-static weir_rc new_build(proj *p, proj_compiled *c, weir_error *err)
+weir_rc proj_model_new(proj *p, proj_compiled *c, proj_model **out, weir_error *err)
 {
     proj_model *m = weir_xcalloc(1, sizeof *m);
     m->id = p->layout.next_id++;
@@ -252,15 +286,18 @@ static weir_rc new_build(proj *p, proj_compiled *c, weir_error *err)
     m->source = weir_xstrdup(c->source);
     m->key_json = weir_xstrdup("[]");
     m->reason = weir_xstrdup("");
-    m->phase = PROJ_READY; /* until set_phase says what it is */
+    m->phase = PROJ_READY; /* until proj_model_set_phase says what it is */
+    m->keep_ms = p->settings->projector_keep_old_ms;
+    m->check_every = (uint32_t)p->settings->projector_verify_every;
+    *out = m;
     p->models = weir_xrealloc(p->models, (p->nmodels + 1) * sizeof(proj_model *));
     p->models[p->nmodels++] = m;
     p->layout_dirty = true;
     if (!c->plan) {
-        set_phase(p, m, PROJ_STALLED, c->error ? c->error : "it does not compile");
+        proj_model_set_phase(p, m, PROJ_STALLED, c->error ? c->error : "it does not compile");
         return WEIR_OK;
     }
-    set_phase(p, m, PROJ_BUILDING, NULL);
+    proj_model_set_phase(p, m, PROJ_BUILDING, NULL);
     return attach(p, m, c, err);
 }
 
@@ -270,11 +307,14 @@ static weir_rc apply_all(proj *p, proj_deployed *d, weir_error *err)
     for (size_t i = 0; i < p->nmodels && rc == WEIR_OK; i++) {
         rc = review(p, p->models[i], d, err);
     }
+    rc = rc == WEIR_OK ? proj_orders_apply(p, d, err) : rc;
     for (size_t i = 0; i < d->n && rc == WEIR_OK; i++) {
         proj_compiled *c = &d->m[i];
-        bool wanted = !c->old && (c->plan ? !has_build(p, c) : c->error && !has_entry(p, c->name));
+        proj_model *made = NULL;
+        bool wanted =
+            c->build == 0 && (c->plan ? !has_build(p, c) : c->error && !has_entry(p, c->name));
         if (wanted) {
-            rc = new_build(p, c, err);
+            rc = proj_model_new(p, c, &made, err);
         }
     }
     return rc;
@@ -285,7 +325,7 @@ static void collect_garbage(proj *p)
     weir_layout_unmark(&p->layout);
     for (size_t i = 0; i < p->nmodels; i++) {
         proj_model *m = p->models[i];
-        if (m->plan && m->phase != PROJ_GONE && m->phase != PROJ_STALLED) {
+        if (proj_model_renders(m)) {
             weir_layout_mark(&m->bound);
         }
     }
@@ -329,6 +369,9 @@ weir_rc proj_models_apply(proj *p, proj_deployed *d, weir_error *err)
 
 int proj_model_permille(const proj *p, const proj_model *m)
 {
+    if (m->phase == PROJ_CHECKING) {
+        return 999;
+    }
     if (m->phase != PROJ_BUILDING) {
         return 1000;
     }
@@ -340,29 +383,37 @@ int proj_model_permille(const proj *p, const proj_model *m)
     return done > 999 ? 999 : (int)done;
 }
 
-void proj_model_json(const proj *p, const char *name, weir_buf *out)
+/* The newest build that does not serve: being made, or failed before it ever served. */
+static const proj_model *unborn(const proj *p, const char *name)
 {
-    const proj_model *serving = NULL;
-    const proj_model *other = NULL;
+    const proj_model *found = NULL;
     for (size_t i = 0; i < p->nmodels; i++) {
         const proj_model *m = p->models[i];
-        if (m->phase == PROJ_GONE || strcmp(m->name, name) != 0) {
-            continue;
-        }
-        if (m->served) {
-            serving = m;
-        } else {
-            other = m;
+        bool counts = m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING ||
+                      (m->phase == PROJ_STALLED && !m->served);
+        if (counts && strcmp(m->name, name) == 0 && (!found || m->generation > found->generation)) {
+            found = m;
         }
     }
+    return found;
+}
+
+void proj_model_json(const proj *p, const char *name, weir_buf *out)
+{
+    const proj_model *serving = proj_model_serving(p, name);
+    const proj_model *other = unborn(p, name);
     const proj_model *m = serving ? serving : other;
     if (!m) {
         return;
     }
-    const proj_model *progress = other && other->phase == PROJ_BUILDING ? other : m;
-    weir_buf_printf(out, "{\"generation\":%u,\"state\":\"%s\",\"key\":%s,\"progress\":%.3f",
-                    m->generation, phase_names[m->phase], m->key_json,
-                    proj_model_permille(p, progress) / 1000.0);
+    bool building = other && (other->phase == PROJ_BUILDING || other->phase == PROJ_CHECKING);
+    weir_buf_printf(
+        out, "{\"generation\":%u,\"newest\":%u,\"state\":\"%s\",\"key\":%s,\"progress\":%.3f",
+        m->generation, proj_next_generation(p, name) - 1, phase_names[m->phase], m->key_json,
+        proj_model_permille(p, building ? other : m) / 1000.0);
+    if (m->held) {
+        weir_buf_putz(out, ",\"rolled_back\":true");
+    }
     if (m->reason && m->reason[0]) {
         weir_buf_putz(out, ",\"reason\":");
         weir_json_quote(out, weir_slice_z(m->reason));
@@ -375,7 +426,8 @@ static void condition_of(proj *p, const proj_model *m)
     char what[100];
     char text[600];
     (void)snprintf(what, sizeof what, "model %s", m->name);
-    if (m->phase == PROJ_BUILDING && !m->served && m->generation <= 1) {
+    bool building = m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING;
+    if (building && !m->served && m->generation <= 1) {
         (void)snprintf(text, sizeof text, "is being built, %.1f%%",
                        proj_model_permille(p, m) / 10.0);
         weir_health_wait(p->health, what, text);

@@ -40,9 +40,13 @@ typedef struct proj proj;
 typedef enum proj_phase {
     PROJ_BUILDING, /* tables are copied, indexes built, then one pass renders everything */
     PROJ_READY,
-    PROJ_STALLED, /* its tables no longer fit, or it does not compile: documents stay as they were
-                   */
-    PROJ_GONE,    /* replaced or removed: its documents are being deleted */
+    PROJ_STALLED,  /* its tables no longer fit, or it does not compile: documents stay as they were
+                    */
+    PROJ_GONE,     /* replaced or removed: its documents are being deleted */
+    PROJ_CHECKING, /* loaded and maintained, not served: being compared with PostgreSQL */
+    PROJ_KEPT,     /* served until its successor was ready; maintained, for a way back */
+    PROJ_REFUSED,  /* the comparison found differences: its documents go, its reason stays */
+    PROJ_PHASES
 } proj_phase;
 
 /* One build of a model: a name and a generation. The state knows it by id. */
@@ -63,10 +67,24 @@ typedef struct proj_model {
     const weir_plan *plan;
     weir_bound bound;
     bool passing; /* the pass over the root's rows runs: live changes are rendered as well */
+    bool counted; /* pass_total is known */
     weir_key pass_at;
     uint64_t pass_done, pass_total;
     int told_permille; /* progress last told to Redis */
+    int64_t load_ms;   /* monotonic: when this process began with the pass, 0: not yet */
+    int64_t load_took_ms, check_took_ms; /* in this process; 0: not known */
+    uint64_t load_from;                  /* pass_done then */
+    uint64_t order;                      /* weir.rebuild.id that asked for it; 0: a deploy */
+    int64_t keep_ms;       /* what becomes of the one it replaces; PROJ_KEEP: until told */
+    int64_t kept_until_ms; /* wall clock; PROJ_KEEP: until told */
+    uint64_t
+        held; /* serves after a rollback: the deployed fingerprint that is not built by itself */
+    uint32_t check_every;            /* as projector.verify_every */
+    uint64_t checked, check_differs; /* what the comparison found */
+    char *verdict; /* of a comparison that is over: "" good, else why not; or NULL */
 } proj_model;
+
+enum { PROJ_KEEP = -1 };
 
 /* --- what goes to Redis
  * ------------------------------------------------------------------------------------ */
@@ -148,7 +166,8 @@ typedef struct proj_sink {
     bool flying_has_position;
     int64_t flying_commit_us;
     bool flying_failed;
-    bool flying_models; /* until EXEC says that it has them */
+    bool flying_models;   /* until EXEC says that it has them */
+    bool flying_removals; /* deletes of keys that the state has forgotten */
     weir_loop_timer *again;
     weir_arena *a;
     weir_slice *argv;
@@ -164,18 +183,44 @@ typedef struct proj_catalog proj_catalog;
 /* One model as the catalog thread compiled it. */
 typedef struct proj_compiled {
     char *name, *source;
-    bool old; /* not deployed any more: the source of a build that still serves */
+    uint32_t build; /* 0: what is deployed; else for that build, from its own source */
     uint64_t fingerprint;
     weir_arena *a; /* holds plan; NULL: it does not compile */
     const weir_plan *plan;
     char *error;
 } proj_compiled;
 
+/* A row of weir.rebuild that is not done yet. */
+typedef enum proj_action { PROJ_REBUILD, PROJ_ROLLBACK, PROJ_DROP_OLD } proj_action;
+typedef struct proj_order {
+    uint64_t id;
+    char *model;
+    proj_action action;
+    int64_t keep_ms;
+    uint32_t check_every;
+} proj_order;
+
+/* What became of an order: kept in the state until PostgreSQL has it. */
+typedef struct proj_note {
+    uint64_t id;
+    uint32_t generation;
+    const char *state; /* "building", "done", "refused" */
+    char *text;
+} proj_note;
+
 typedef struct proj_deployed {
     int64_t revision; /* of the deploy, or one before the newest of these */
     size_t n;
     proj_compiled *m;
+    size_t norders;
+    proj_order *orders; /* by id */
+    uint64_t newest_order;
 } proj_deployed;
+
+/* --- comparing before a switch
+ * --------------------------------------------------------------------------------------- */
+
+typedef struct proj_check proj_check;
 
 /* --- the whole
  * -----------------------------------------------------------------------------------------------
@@ -203,6 +248,8 @@ struct proj {
     uint64_t backlog; /* dirty keys in the state */
 
     weir_map *redis_generations; /* model name -> highest generation that Redis was seen with */
+    weir_map *redis_serving;     /* model name -> generation its entry in Redis names */
+    bool held_back;              /* a switch waits until Redis has every document again */
     proj_model **models;
     size_t nmodels;
     weir_buf removed;        /* names, u16 length each: entries of <ns>:models to be deleted */
@@ -212,6 +259,12 @@ struct proj {
     int64_t revision;        /* of what is applied */
     bool catalog_known;
     proj_catalog *catalog;
+    uint64_t order_done; /* orders up to here are taken over */
+    bool has_order_done, order_done_dirty;
+    proj_note *notes;
+    size_t nnotes;
+    bool notes_asked;
+    proj_check *check;
 
     weir_feed_pos cursor; /* as in the state */
     bool has_cursor;
@@ -333,10 +386,22 @@ void proj_sweep_take(proj *p, weir_slice redis_key);
 /* models.c */
 WEIR_MUST_CHECK weir_rc proj_models_apply(proj *p, proj_deployed *d, weir_error *err);
 void proj_models_relive(proj *p);
+proj_model *proj_model_serving(const proj *p, const char *name); /* READY, or STALLED and served */
+void proj_model_set_phase(proj *p, proj_model *m, proj_phase phase, const char *reason);
+/* Takes the compiled plan out of c, into a new build. */
+WEIR_MUST_CHECK weir_rc proj_model_new(proj *p, proj_compiled *c, proj_model **out,
+                                       weir_error *err);
+proj_compiled *proj_deployed_of(proj_deployed *d, const char *name); /* NULL: not deployed */
 /* Its documents can be made from the state. */
 static inline bool proj_model_renders(const proj_model *m)
 {
-    return m->plan && (m->phase == PROJ_READY || m->phase == PROJ_BUILDING);
+    return m->plan && (m->phase == PROJ_READY || m->phase == PROJ_BUILDING ||
+                       m->phase == PROJ_CHECKING || m->phase == PROJ_KEPT);
+}
+/* Every one of its documents is there and follows the stream. */
+static inline bool proj_model_follows(const proj_model *m)
+{
+    return proj_model_renders(m) && (m->phase != PROJ_BUILDING || m->passing);
 }
 /* Names whose entry in Redis has to go. */
 void proj_models_removed(proj *p, weir_slice name);
@@ -352,11 +417,41 @@ void proj_redis_generation(proj *p, weir_slice name,
                            uint32_t generation); /* what Redis says is used */
 uint32_t proj_next_generation(const proj *p, const char *name);
 
+/* rebuild.c: from one generation to the next */
+void proj_loaded(proj *p, proj_model *m); /* the pass is over: compare, or switch at once */
+/* A comparison that is over, or a kept generation whose time has come; one at a time, at a boundary
+ * with nothing dirty, in the open transaction. */
+bool proj_rebuild_due(const proj *p);
+WEIR_MUST_CHECK weir_rc proj_rebuild_step(proj *p, weir_error *err);
+/* In the open transaction; before the deployed models are looked at. */
+WEIR_MUST_CHECK weir_rc proj_orders_apply(proj *p, proj_deployed *d, weir_error *err);
+bool proj_model_is_held(const proj *p, const char *name, uint64_t fingerprint);
+/* Rows a second of the pass and seconds left; 0: not known. */
+void proj_load_rate(const proj_model *m, double *rate, double *eta_s);
+
+/* notes.c: what PostgreSQL is still to be told of orders */
+WEIR_MUST_CHECK weir_rc proj_note_add(proj *p, uint64_t id, const char *state, uint32_t generation,
+                                      const char *text, weir_error *err); /* open transaction */
+WEIR_MUST_CHECK weir_rc proj_notes_load(proj *p, weir_error *err);
+void proj_notes_confirmed(proj *p, size_t n, const proj_note *notes); /* own transaction */
+void proj_notes_tick(proj *p);
+void proj_notes_free(size_t n, proj_note *notes);
+proj_note *proj_notes_copy(size_t n, const proj_note *notes);
+
+/* check.c: the comparing thread */
+WEIR_MUST_CHECK weir_rc proj_check_start(proj *p, weir_error *err);
+void proj_check_stop(proj *p);
+void proj_check_tick(proj *p);    /* hands over the next build that waits for it */
+void proj_check_restart(proj *p); /* Redis lost something: what is compared now says nothing */
+uint64_t proj_check_documents(const proj *p, const proj_model *m); /* compared so far */
+
 /* catalog.c */
 WEIR_MUST_CHECK weir_rc proj_catalog_start(proj *p, weir_error *err);
 void proj_catalog_refresh(proj *p);
 void proj_catalog_told(proj *p,
                        int64_t revision); /* a deploy message: refresh waits until it is visible */
+void proj_catalog_told_order(proj *p, uint64_t id);
+bool proj_catalog_notes(proj *p); /* hands p->notes over; false: later */
 void proj_catalog_stop(proj *p);
 void proj_deployed_free(proj_deployed *d);
 

@@ -4,8 +4,9 @@
  *   cursor     lsn:u64 sub:u32 part:u32 position:u64 open:u64 next_task:u64
  *   epoch      u64        floor  u64 (tombstones up to here are gone)        system_id  text layout
  * see layout.h model\0id  generation:u32 fingerprint:u64 phase:u8 served:u8 documents:u64
- * parked:u64 then name, key, reason, source (u32 length each) Beside it in the folder the file
- * `mark`: the boot id, and " clean" after an orderly stop.
+ * parked:u64 then name, key, reason, source (u32 length each), then what a rebuild needs
+ * (put_rebuild; absent in older records) order  u64 (orders up to here are taken over) note\0id see
+ * notes.c Beside it in the folder the file `mark`: the boot id, and " clean" after an orderly stop.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,42 @@ static weir_slice model_key(char buf[MODEL_KEY], uint32_t id)
     return (weir_slice){buf, MODEL_KEY};
 }
 
+/* Where the pass stands, and what becomes of the generation before. */
+static void put_rebuild(weir_buf *b, const proj_model *m)
+{
+    weir_buf_u8(b, m->passing);
+    weir_buf_u8(b, m->counted);
+    weir_buf_u64(b, m->pass_done);
+    weir_buf_u64(b, m->pass_total);
+    weir_buf_u16(b, m->pass_at.n);
+    weir_buf_puts(b, weir_key_slice(&m->pass_at));
+    weir_buf_u64(b, m->order);
+    weir_buf_u64(b, (uint64_t)m->keep_ms);
+    weir_buf_u64(b, (uint64_t)m->kept_until_ms);
+    weir_buf_u64(b, m->held);
+    weir_buf_u32(b, m->check_every);
+    weir_buf_u64(b, m->checked);
+    weir_buf_u64(b, m->check_differs);
+}
+
+static void get_rebuild(weir_rd *rd, proj_model *m)
+{
+    m->passing = weir_rd_u8(rd) != 0;
+    m->counted = weir_rd_u8(rd) != 0;
+    m->pass_done = weir_rd_u64(rd);
+    m->pass_total = weir_rd_u64(rd);
+    weir_slice at = weir_rd_bytes(rd, weir_rd_u16(rd));
+    m->pass_at.n = (uint16_t)(at.n <= sizeof m->pass_at.b ? at.n : 0);
+    memcpy(m->pass_at.b, m->pass_at.n ? at.p : "", m->pass_at.n);
+    m->order = weir_rd_u64(rd);
+    m->keep_ms = (int64_t)weir_rd_u64(rd);
+    m->kept_until_ms = (int64_t)weir_rd_u64(rd);
+    m->held = weir_rd_u64(rd);
+    m->check_every = weir_rd_u32(rd);
+    m->checked = weir_rd_u64(rd);
+    m->check_differs = weir_rd_u64(rd);
+}
+
 static weir_rc save_model(proj *p, proj_model *m, weir_error *err)
 {
     weir_buf b;
@@ -66,6 +103,7 @@ static weir_rc save_model(proj *p, proj_model *m, weir_error *err)
     put_text(&b, m->key_json);
     put_text(&b, m->reason);
     put_text(&b, m->source);
+    put_rebuild(&b, m);
     weir_rc rc =
         weir_state_put(p->st, WEIR_DB_META, model_key(key, m->id), weir_buf_slice(&b), err);
     weir_buf_fini(&b);
@@ -117,6 +155,10 @@ weir_rc proj_record_save(proj *p, weir_error *err)
     if (rc == WEIR_OK && p->system_id_dirty) {
         p->system_id_dirty = false;
         rc = put(p, "system_id", weir_slice_z(p->system_id), err);
+    }
+    if (rc == WEIR_OK && p->order_done_dirty) {
+        p->order_done_dirty = false;
+        rc = put_u64(p, "order", p->order_done, err);
     }
     if (rc == WEIR_OK && p->epoch_claimed) {
         p->epoch_claimed = false;
@@ -171,7 +213,12 @@ static proj_model *load_model(weir_slice key, weir_slice value)
     m->key_json = get_text(&rd);
     m->reason = get_text(&rd);
     m->source = get_text(&rd);
-    if (!weir_rd_finish(&rd) || m->phase > PROJ_GONE) {
+    m->keep_ms = 0;
+    m->check_every = 1;
+    if (weir_rd_left(&rd) > 0) {
+        get_rebuild(&rd, m);
+    }
+    if (!weir_rd_finish(&rd) || m->phase >= PROJ_PHASES) {
         proj_model_free(m);
         return NULL;
     }
@@ -225,6 +272,14 @@ static weir_rc load_all(proj *p, weir_error *err)
     if (rc == WEIR_OK) {
         rc = get(p, "epoch", &v, err);
         p->epoch = u64_of(v);
+    }
+    if (rc == WEIR_OK) {
+        rc = get(p, "order", &v, err);
+        p->has_order_done = v.n > 0;
+        p->order_done = u64_of(v);
+    }
+    if (rc == WEIR_OK) {
+        rc = proj_notes_load(p, err);
     }
     if (rc == WEIR_OK) {
         rc = get(p, "floor", &v, err);
@@ -336,7 +391,13 @@ static weir_rc forget_meta(proj *p, weir_error *err)
         rc = weir_state_del(p->st, WEIR_DB_META, weir_slice_z(names[i]), err);
     }
     for (size_t i = 0; i < p->nmodels && rc == WEIR_OK; i++) {
-        rc = proj_record_gone(p, p->models[i], err);
+        const proj_model *m = p->models[i];
+        bool unfinished = m->order && (m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING);
+        rc = proj_record_gone(p, m, err);
+        if (rc == WEIR_OK && unfinished) {
+            rc = proj_note_add(p, m->order, "refused", m->generation,
+                               "the projector's state was built anew meanwhile", err);
+        }
     }
     return rc == WEIR_OK ? weir_state_commit(p->st, err) : rc;
 }

@@ -229,6 +229,8 @@ static void on_slow(void *arg)
 {
     proj *p = arg;
     proj_status_tick(p);
+    proj_check_tick(p);
+    proj_notes_tick(p);
     proj_pump_soon(p);
 }
 
@@ -253,6 +255,7 @@ static weir_rc open_state(proj *p, weir_error *err)
     weir_buf_init(&p->removed, (size_t)1 << 24);
     p->frame_a = weir_arena_new(0); /* one frame's events */
     p->redis_generations = weir_map_new();
+    p->redis_serving = weir_map_new();
     return proj_record_load(p, err);
 }
 
@@ -268,6 +271,9 @@ static weir_rc start_all(proj *p, weir_error *err)
     if (rc == WEIR_OK) {
         weir_health_wait(p->health, "postgres", "the deployed models are not read yet");
         rc = proj_catalog_start(p, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = proj_check_start(p, err);
     }
     if (rc == WEIR_OK) {
         proj_catalog_refresh(p);
@@ -334,7 +340,9 @@ static void free_state(proj *p)
     weir_arena_free(p->frame_a);
     if (p->redis_generations) {
         weir_map_free(p->redis_generations);
+        weir_map_free(p->redis_serving);
     }
+    proj_notes_free(p->nnotes, p->notes);
     if (p->st) {
         weir_render_fini(&p->render);
         weir_walk_fini(&p->walk);
@@ -352,6 +360,7 @@ void proj_close(proj *p)
     }
     weir_error err = {0};
     p->stopping = true;
+    proj_check_stop(p);
     proj_catalog_stop(p);
     proj_checkpoint_stop(p);
     if (p->http) {

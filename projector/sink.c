@@ -64,15 +64,22 @@ static void fenced(proj *p, uint64_t epoch)
 
 static void learn_generations(proj *p, const weir_redis_reply *models)
 {
+    weir_map_free(p->redis_serving);
+    p->redis_serving = weir_map_new();
     for (size_t i = 0; i + 1 < weir_redis_reply_len(models); i += 2) {
         weir_json *j = NULL;
         weir_error err;
         int64_t g = 0;
         weir_slice text = weir_redis_reply_str(weir_redis_reply_at(models, i + 1));
         if (weir_json_parse(&j, text, &err) == WEIR_OK) {
+            weir_slice name = weir_redis_reply_str(weir_redis_reply_at(models, i));
             if (weir_json_i64(j, "generation", &g) && g > 0 && g < UINT32_MAX) {
-                proj_redis_generation(p, weir_redis_reply_str(weir_redis_reply_at(models, i)),
-                                      (uint32_t)g);
+                proj_redis_generation(p, name, (uint32_t)g);
+                *weir_map_slot(p->redis_serving, name, NULL) = (void *)(uintptr_t)g;
+            }
+            /* After a rollback the serving one is not the newest. */
+            if (weir_json_i64(j, "newest", &g) && g > 0 && g < UINT32_MAX) {
+                proj_redis_generation(p, name, (uint32_t)g);
             }
             weir_json_free(j);
         }
@@ -86,6 +93,7 @@ static void begin_reemit(proj *p, uint64_t from)
     WEIR_INFO("PROJ-REDIS-UP", "redis_position=%s ours=%s", weir_lsn_print(from, have),
               weir_lsn_print(p->position, ours));
     weir_buf_reset(&p->sink.tombstones);
+    proj_check_restart(p);
     p->reemit = true;
     p->reemit_from = from;
     weir_buf_reset(&p->reemit_at);
@@ -112,7 +120,9 @@ static void take_look(proj *p, uint64_t epoch, bool has, uint64_t position)
     weir_health_wait(p->health, "redis", NULL);
     /* Every time, also when the positions agree: what the pass over a new model wrote has no
      * position of its own, and nobody knows whether an EXEC that was on its way arrived. */
-    p->sweep_after = p->sweep_after || !has || position < p->tomb_floor || foreign;
+    p->sweep_after = p->sweep_after || !has || position < p->tomb_floor || foreign ||
+                     k->flying_removals; /* whose record is gone already */
+    k->flying_removals = false;
     begin_reemit(p, has && !foreign ? position : 0);
     proj_pump_soon(p);
 }
@@ -279,6 +289,23 @@ static weir_rc send_removed(proj *p)
     return rc;
 }
 
+/* Readers may be sent to another generation only when Redis has all of it: after a reconnect it may
+ * have lost some. */
+static bool hold_back(proj *p, const char *name)
+{
+    const proj_model *m = proj_model_serving(p, name);
+    uint32_t told = (uint32_t)(uintptr_t)weir_map_get(p->redis_serving, weir_slice_z(name));
+    if (m && p->reemit && told != 0 && told != m->generation) {
+        p->held_back = true;
+        return true;
+    }
+    if (m) {
+        *weir_map_slot(p->redis_serving, weir_slice_z(name), NULL) =
+            (void *)(uintptr_t)m->generation;
+    }
+    return false;
+}
+
 /* Every name's entry, and the removal of names that have none. */
 static weir_rc send_models(proj *p)
 {
@@ -286,6 +313,9 @@ static weir_rc send_models(proj *p)
     weir_rc rc = WEIR_OK;
     for (size_t i = 0; i < p->nmodels && rc == WEIR_OK; i++) {
         weir_buf b;
+        if (hold_back(p, p->models[i]->name)) {
+            continue;
+        }
         weir_buf_init(&b, 1 << 20);
         proj_model_json(p, p->models[i]->name, &b);
         weir_slice name = weir_slice_z(p->models[i]->name);
@@ -424,6 +454,7 @@ static void confirmed(proj *p)
         weir_metric_observe_us(p->num.visible, p->lag_us > 0 ? p->lag_us : 0);
     }
     k->flying_models = false;
+    k->flying_removals = false;
     weir_metric_add(p->num.execs, 1);
     if (k->tombstones.n == 0 || !k->flying_has_position) {
         return;
@@ -489,6 +520,7 @@ static void note_tombstones(proj *p, const proj_out *o)
             weir_buf_u16(&p->sink.tombstones, (uint16_t)key.n);
             weir_buf_puts(&p->sink.tombstones, key);
         }
+        p->sink.flying_removals = p->sink.flying_removals || !it->model;
     }
 }
 

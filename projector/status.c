@@ -12,6 +12,43 @@ static uint64_t lag_bytes(const proj *p)
     return head > at ? head - at : 0;
 }
 
+/* What a build waits for, in the order of things. */
+static const char *step_of(const proj_model *m)
+{
+    if (m->phase == PROJ_CHECKING) {
+        return "verify";
+    }
+    return m->passing ? "load" : m->plan && !weir_bound_copied(&m->bound) ? "copy" : "index";
+}
+
+static void put_rebuild(const proj *p, const proj_model *m, weir_buf *out)
+{
+    double rate = 0;
+    double eta_s = 0;
+    if (m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING) {
+        proj_load_rate(m, &rate, &eta_s);
+        weir_buf_printf(out, ",\"step\":\"%s\",\"rows\":%llu,\"rows_total\":%llu", step_of(m),
+                        (unsigned long long)m->pass_done, (unsigned long long)m->pass_total);
+    }
+    if (m->phase == PROJ_BUILDING && m->passing) {
+        weir_buf_printf(out, ",\"rows_per_s\":%.0f,\"eta_s\":%.1f", rate, eta_s);
+    }
+    if (m->phase == PROJ_CHECKING) {
+        weir_buf_printf(out, ",\"compared\":%llu", (unsigned long long)proj_check_documents(p, m));
+    }
+    if (m->order) {
+        weir_buf_printf(out, ",\"order\":%llu", (unsigned long long)m->order);
+    }
+    if (m->phase == PROJ_KEPT) {
+        int64_t left =
+            m->kept_until_ms == PROJ_KEEP ? -1 : m->kept_until_ms - weir_wall_us() / 1000;
+        weir_buf_printf(out, ",\"kept_s\":%lld", (long long)(left > 0 ? left / 1000 : left));
+    }
+    if (m->held) {
+        weir_buf_putz(out, ",\"rolled_back\":true");
+    }
+}
+
 static void put_models(const proj *p, weir_buf *out)
 {
     const char *comma = "";
@@ -30,6 +67,7 @@ static void put_models(const proj *p, weir_buf *out)
                         proj_phase_name(m->phase), proj_model_permille(p, m) / 1000.0,
                         m->generation, (unsigned long long)m->documents,
                         (unsigned long long)m->parked);
+        put_rebuild(p, m, out);
         if (m->reason && m->reason[0]) {
             weir_buf_putz(out, ",\"reason\":");
             weir_json_quote(out, weir_slice_z(m->reason));

@@ -97,15 +97,19 @@ static bool over(const proj *p, size_t rows, size_t bytes)
 
 static void on_message(proj *p, const weir_ev *ev)
 {
-    if (!weir_slice_eqz(ev->a, "weir.deploy")) {
+    bool order = weir_slice_eqz(ev->a, "weir.rebuild");
+    if (!order && !weir_slice_eqz(ev->a, "weir.deploy")) {
         return;
     }
     weir_error err = {0};
     weir_json *j = NULL;
-    int64_t revision = 0;
-    if (ev->b.n <= DEPLOY_MAX_BYTES && weir_json_parse(&j, ev->b, &err) == WEIR_OK &&
-        weir_json_i64(j, "revision", &revision)) {
-        proj_catalog_told(p, revision);
+    int64_t n = 0;
+    if (ev->b.n <= DEPLOY_MAX_BYTES && weir_json_parse(&j, ev->b, &err) == WEIR_OK) {
+        if (order && weir_json_i64(j, "id", &n) && n > 0) {
+            proj_catalog_told_order(p, (uint64_t)n);
+        } else if (!order && weir_json_i64(j, "revision", &n)) {
+            proj_catalog_told(p, n);
+        }
     }
     weir_json_free(j);
     p->refresh = true;

@@ -4,13 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/rd.h"
 #include "libweir/codec/dockey.h"
 #include "projector/engine/row.h"
 #include "projector/proj.h"
 
-enum { ROWS_PER_UNIT = 2000, PASS_ROWS = 500, DELETES_PER_UNIT = 1000, GONE_PAUSE_MS = 10 };
+enum {
+    ROWS_PER_UNIT = 2000,
+    PASS_ROWS = 500,
+    COUNT_ROWS = 50000,
+    DELETES_PER_UNIT = 1000,
+    GONE_PAUSE_MS = 10
+};
 
 static const weir_slice nothing = {NULL, 0};
 
@@ -113,21 +120,36 @@ static const weir_ltable *root_table(const proj_model *m)
     return m->bound.tables[m->plan->occs[m->plan->root].table];
 }
 
+/* A part of the rows per unit, in the same order as the pass: for progress only. */
 static weir_rc count_rows(proj *p, proj_model *m, weir_error *err)
 {
-    char buf[WEIR_IDKEY_MAX];
+    char pbuf[WEIR_IDKEY_MAX];
+    char fbuf[WEIR_IDKEY_MAX];
     weir_scan s;
     weir_slice k;
     weir_slice v;
-    weir_rc rc = weir_scan_start(
-        p->st, &s, WEIR_DB_ROW, weir_idkey(buf, root_table(m)->id, nothing, nothing), nothing, err);
-    m->pass_total = 0;
-    while (rc == WEIR_OK) {
+    uint32_t id = root_table(m)->id;
+    weir_slice from = m->pass_at.n
+                          ? weir_idkey(fbuf, id, weir_key_slice(&m->pass_at), (weir_slice){"", 1})
+                          : nothing;
+    weir_rc rc =
+        weir_scan_start(p->st, &s, WEIR_DB_ROW, weir_idkey(pbuf, id, nothing, nothing), from, err);
+    for (int left = COUNT_ROWS; rc == WEIR_OK && left > 0; left--) {
         rc = weir_scan_next(&s, &k, &v, err);
-        m->pass_total += rc == WEIR_OK;
+        if (rc == WEIR_OK) {
+            m->pass_total++;
+            if (left == 1) {
+                set_key(&m->pass_at, k);
+            }
+        }
     }
     weir_scan_end(p->st, &s);
-    return rc == WEIR_E_EOF ? WEIR_OK : rc;
+    if (rc == WEIR_E_EOF) {
+        m->counted = true;
+        m->pass_at.n = 0;
+        return WEIR_OK;
+    }
+    return rc;
 }
 
 static weir_rc pass_row(proj *p, proj_model *m, weir_slice row, weir_buf *key, weir_error *err)
@@ -141,32 +163,6 @@ static weir_rc pass_row(proj *p, proj_model *m, weir_slice row, weir_buf *key, w
     }
     return weir_walk_dockey(&m->bound, t, key) ? proj_emit(p, m, weir_buf_slice(key), false, err)
                                                : WEIR_OK;
-}
-
-static void become_ready(proj *p, proj_model *m)
-{
-    bool known = false;
-    for (size_t i = 0; i < p->nmodels; i++) {
-        proj_model *o = p->models[i];
-        if (o != m && o->phase != PROJ_GONE && strcmp(o->name, m->name) == 0) {
-            o->phase = PROJ_GONE;
-            o->record_dirty = true;
-            known = true;
-        }
-    }
-    m->phase = PROJ_READY;
-    m->served = true;
-    m->passing = false;
-    m->record_dirty = true;
-    p->out.models_changed = true;
-    proj_models_relive(p);
-    proj_models_conditions(p);
-    if (m->generation > 1 && !known) {
-        proj_sweep_start(p); /* the generation before is only in Redis: its state was lost */
-    }
-    WEIR_INFO("PROJ-MODEL", "model=%s generation=%u state=ready documents=%llu parked=%llu",
-              m->name, m->generation, (unsigned long long)m->documents,
-              (unsigned long long)m->parked);
 }
 
 static weir_rc pass_rows(proj *p, proj_model *m, weir_error *err)
@@ -191,22 +187,31 @@ static weir_rc pass_rows(proj *p, proj_model *m, weir_error *err)
     weir_buf_fini(&rows);
     weir_buf_fini(&key);
     if (rc == WEIR_OK && n < PASS_ROWS && !cut) {
-        become_ready(p, m);
+        proj_loaded(p, m);
     }
     return rc;
 }
 
-/* A dirty key of the build must not outlive its switch, so the pass runs only when nothing else is
- * left to do. */
+/* Where it stands is committed with what it emitted; after a restart it goes on there. Live changes
+ * reach the build from the moment the pass begins, counting included. */
 static weir_rc pass(proj *p, proj_model *m, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
+    m->record_dirty = true;
     if (!m->passing) {
         m->passing = true;
+        m->counted = false;
         m->pass_at.n = 0;
         m->pass_done = 0;
+        m->pass_total = 0;
         proj_models_relive(p);
-        rc = count_rows(p, m, err);
+    }
+    if (!m->counted) {
+        return count_rows(p, m, err);
+    }
+    if (m->load_ms == 0) {
+        m->load_ms = weir_mono_ms();
+        m->load_from = m->pass_done;
     }
     p->emit_ahead = 1;
     if (rc == WEIR_OK) {
@@ -286,7 +291,9 @@ static weir_rc remove_some(proj *p, const removal *r, bool *left, weir_error *er
 static proj_model *gone_model(proj *p)
 {
     for (size_t i = 0; i < p->nmodels && !p->gone_waits; i++) {
-        if (p->models[i]->phase == PROJ_GONE) {
+        const proj_model *m = p->models[i];
+        bool refused = m->phase == PROJ_REFUSED && (m->documents > 0 || m->parked > 0);
+        if (m->phase == PROJ_GONE || refused) {
             return p->models[i];
         }
     }
@@ -306,7 +313,10 @@ static weir_rc remove_model(proj *p, proj_model *m, bool *forget, weir_error *er
         rc = remove_some(p, &parked, &more, err);
     }
     left = left || more;
-    if (rc == WEIR_OK && !left) {
+    if (rc == WEIR_OK && !left && m->phase == PROJ_REFUSED) {
+        m->documents = m->parked = 0; /* its record stays, to say why */
+        m->record_dirty = true;
+    } else if (rc == WEIR_OK && !left) {
         *forget = true;
         p->out.models_changed = true;
         rc = proj_record_gone(p, m, err);
@@ -459,6 +469,9 @@ static weir_rc unit(proj *p, bool *did, proj_model **forget, weir_error *err)
     proj_model *m = NULL;
     bool gone = false;
     *did = true;
+    if (proj_rebuild_due(p)) {
+        return proj_rebuild_step(p, err);
+    }
     if ((x = unbuilt(p))) {
         return build_index(p, x, err);
     }
@@ -485,14 +498,16 @@ static weir_rc unit(proj *p, bool *did, proj_model **forget, weir_error *err)
 
 static bool any(proj *p)
 {
-    return unbuilt(p) || to_pass(p) || gone_model(p) || p->sweep_keys.n > 0 || dropped_index(p) ||
-           dropped_table(p);
+    return unbuilt(p) || to_pass(p) || proj_rebuild_due(p) || gone_model(p) ||
+           p->sweep_keys.n > 0 || dropped_index(p) || dropped_table(p);
 }
 
 weir_rc proj_step_background(proj *p, bool *did, weir_error *err)
 {
     proj_model *forget = NULL;
     *did = false;
+    proj_check_tick(p);
+    proj_notes_tick(p);
     if (p->sweeping && !p->sweep_waits && p->sweep_keys.n == 0) {
         proj_sink_scan(p);
     }

@@ -270,6 +270,8 @@ static weir_rc reemit_body(proj *p, weir_error *err)
     weir_metric_add(p->num.reemitted, (int64_t)i);
     if (rc == WEIR_OK && end && i == p->dirty.n) {
         p->reemit = false;
+        p->out.models_changed = p->out.models_changed || p->held_back;
+        p->held_back = false;
         WEIR_INFO("PROJ-REEMIT-DONE", "Redis has everything");
     }
     return rc;

@@ -3,10 +3,11 @@
  *   MGET <ns>:position <ns>:m:1:7      position and document in one atomic read
  *   MGET <ns>:position <ns>:m:1:9
  *   HMGET <ns>:models m                once per loop turn, behind the reads of that turn: the fence
- * Generations only grow. If m's entry, read later, still says generation 1, then generation 1 was
- * serving when its documents were read, and the position told is true for them. If it says 2, they
- * are read again. Without the fence a loop that has not yet heard of a switch would hand out
- * documents that nobody maintains any more, with a position they have not reached.
+ * A number is never used for another generation, and one that serves again after a rollback was
+ * maintained all the while. If m's entry, read later, still says generation 1, then generation 1
+ * was maintained when its documents were read, and the position told is true for them. If it says
+ * 2, they are read again. Without the fence a loop that has not yet heard of a switch would hand
+ * out documents that nobody maintains any more, with a position they have not reached.
  */
 #include <stdlib.h>
 

@@ -61,6 +61,8 @@ typedef struct weir_settings {
     int64_t projector_document_max_bytes;
     int64_t projector_multi_max_bytes; /* a MULTI larger than this is cut */
     int64_t projector_checkpoint_ms;
+    int64_t projector_verify_every; /* 1: every document before a switch, 0: none */
+    int64_t projector_keep_old_ms;  /* after a deploy */
 } weir_settings;
 
 /* Loads into *out; strings live in a. path may not exist when optional_file; overlay_path (may be

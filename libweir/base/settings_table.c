@@ -104,6 +104,16 @@ const weir_opt weir_settings_table[] = {
      512 * MIB, false, "Size at which a batch is cut into several MULTI", NULL},
     {"projector", "checkpoint_ms", WEIR_OPT_MS, AT(projector_checkpoint_ms), "1000", 1, HOUR, false,
      "How often the state is synced to disk", NULL},
+    {"projector", "verify_every", WEIR_OPT_INT, AT(projector_verify_every), "1", 0, 1000000000,
+     false,
+     "Before a new generation replaces a serving one, one of so many documents is compared with "
+     "PostgreSQL; 1: all, 0: none",
+     NULL},
+    {"projector", "keep_old_ms", WEIR_OPT_MS, AT(projector_keep_old_ms), "1h", 0,
+     INT64_C(24) * 366 * HOUR, false,
+     "How long a generation that a deploy replaced is kept for `weir rebuild --rollback`; it is "
+     "maintained meanwhile",
+     NULL},
 };
 
 const size_t weir_settings_table_len = sizeof weir_settings_table / sizeof weir_settings_table[0];

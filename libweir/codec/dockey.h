@@ -3,7 +3,8 @@
 /*   <ns>:position                    "X/Y": everything up to here is in every ready model
  *   <ns>:epoch                       fencing: the number of the projector that may write
  *   <ns>:models                      hash: model -> JSON {"generation":1,"state":"ready"|"building"|"stalled","key":["id"],
- *                                    "progress":0.45,"reason":"…"}
+ *                                    "progress":0.45,"reason":"…","newest":2 (highest generation ever used),
+ *                                    "rolled_back":true (the deployed SELECT is not the one that serves)}
  *   <ns>:<model>:<generation>:<key>  the document, a string of PostgreSQL's jsonb text
  *   <ns>:notice                      channel: first line the position, then one line "model\tkey" per changed document;
  *                                    "model\t*" when there were too many or the model's entry in <ns>:models changed

@@ -5,13 +5,15 @@
 #include "migrations/deploy/run.h"
 
 extern const char weir_sql_control_0001[];
+extern const char weir_sql_control_0002[];
 extern const char weir_sql_control_0003[];
 extern const char weir_sql_functions[];
 extern const char weir_sql_wrappers[];
 extern const char weir_sql_collision[];
 extern const char weir_sql_options[];
 
-static const char *const migrations[] = {weir_sql_control_0001, weir_sql_control_0003};
+static const char *const migrations[] = {weir_sql_control_0001, weir_sql_control_0002,
+                                         weir_sql_control_0003};
 static const char *const functions[] = {weir_sql_functions, weir_sql_collision, weir_sql_options,
                                         weir_sql_wrappers};
 enum {

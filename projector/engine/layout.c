@@ -278,7 +278,7 @@ bool weir_bound_uses(const weir_bound *b, const weir_ltable *t, int col)
     return false;
 }
 
-bool weir_bound_ready(const weir_bound *b)
+bool weir_bound_copied(const weir_bound *b)
 {
     for (int i = 0; i < b->plan->ntables; i++) {
         for (int c = 0; c < b->plan->tables[i].ncols; c++) {
@@ -286,6 +286,14 @@ bool weir_bound_ready(const weir_bound *b)
                 return false;
             }
         }
+    }
+    return true;
+}
+
+bool weir_bound_ready(const weir_bound *b)
+{
+    if (!weir_bound_copied(b)) {
+        return false;
     }
     for (int i = 0; i < b->plan->nindexes; i++) {
         if (!b->indexes[i]->built) {

@@ -95,6 +95,9 @@ bool weir_bound_uses(const weir_bound *b, const weir_ltable *t, int col);
 /* Everything the model needs is complete: columns copied, indexes built. */
 bool weir_bound_ready(const weir_bound *b);
 
+/* The same but for the indexes. */
+bool weir_bound_copied(const weir_bound *b);
+
 /* Garbage: unmark everything, mark each binding in use, then drop what is unmarked. Returns how
  * many were dropped. */
 void weir_layout_unmark(weir_layout *l);

@@ -143,7 +143,8 @@ static weir_rc decide(weir_verify *v, struct pair *p, size_t n, weir_error *err)
                 err, WEIR_E_TIMEOUT, 0,
                 "%zu documents change too fast to be compared; try again with fewer writes", open);
         }
-        weir_rc rc = look(v, p, n, &open, err);
+        weir_rc rc = weir_verify_stopped(v, err);
+        rc = rc == WEIR_OK ? look(v, p, n, &open, err) : rc;
         if (rc != WEIR_OK) {
             return rc;
         }

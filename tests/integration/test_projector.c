@@ -241,7 +241,8 @@ static int up(void **state)
         a,
         "[app]\nname = t\n[postgres]\nuri = %s\n[redis]\nuri = %s\n[bridge]\nfeed = "
         "%s\npublication = weir_t\n"
-        "[projector]\nport = %d\ndata_dir = %s/state\nmap_bytes = 1G\ncheckpoint_ms = 50\n",
+        "[projector]\nport = %d\ndata_dir = %s/state\nmap_bytes = 1G\ncheckpoint_ms = "
+        "50\nverify_every = 0\nkeep_old_ms = 0\n",
         fx.pg.uri, fx.redis_uri, feed_url, port, fx.dir);
     weir_error err;
     return weir_file_write(ini, weir_slice_z(text), 0600, &err) == WEIR_OK ? 0 : -1;

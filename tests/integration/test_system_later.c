@@ -186,7 +186,8 @@ static int open_group(void **state)
 {
     (void)state;
     sys *s = &later;
-    sys_new(s, WEIR_BIN_DIR, NULL, "[app]\nname = later\n[bridge]\ncopy_chunk_rows = 400\n");
+    sys_new(s, WEIR_BIN_DIR, NULL,
+            "[app]\nname = later\n[bridge]\ncopy_chunk_rows = 400\n[projector]\nkeep_old_ms = 0\n");
     sys_put(s, "schema/0001_init.sql", schema1);
     sys_put(s, "read-models/customer_view.sql", customer_view);
     sys_put(s, "read-models/order_view.sql", order_view1);
