@@ -8,7 +8,7 @@
 #include "libweir/base/log.h"
 #include "migrations/crawler/job.h"
 
-enum { WORKERS_MAX = 64, SAMPLE_MS = 500 };
+enum { WORKERS_MAX = 64, SAMPLE_MS = 500, CATALOG_MS = 600000 };
 
 void crw_range_free(crw_range *r)
 {
@@ -45,22 +45,39 @@ static void defaults(crw *c)
     o->rejects_max = o->rejects_max ? o->rejects_max : 1000;
 }
 
-static weir_rc connect_both(crw *c, weir_error *err)
+/* Names come with their schema from functions that leave it out where the path has it. */
+static const char plain_path[] = "-c search_path=pg_catalog -c statement_timeout=0";
+
+weir_rc crw_source_open(crw *c, weir_error *err)
 {
-    /* Names come with their schema from functions that leave it out where the path has it. */
+    if (c->source && weir_pg_alive(c->source)) {
+        return WEIR_OK;
+    }
+    weir_pg_close(c->source);
+    c->source = NULL;
     weir_pg_conf conf = {.uri = c->own.source_uri,
                          .application_name = "weir-crawl",
-                         .wait_max_ms = 600000,
-                         .options = "-c search_path=pg_catalog -c statement_timeout=0"};
+                         .wait_max_ms = CATALOG_MS,
+                         .options = plain_path};
     weir_rc rc = weir_pg_open(&c->source, &conf, err);
     if (rc != WEIR_OK) {
         weir_error_wrap(err, "source");
-        return rc;
     }
-    conf.uri = c->own.target_uri;
-    rc = weir_pg_open(&c->target, &conf, err);
-    if (rc != WEIR_OK) {
-        weir_error_wrap(err, "target");
+    return rc;
+}
+
+static weir_rc connect_both(crw *c, weir_error *err)
+{
+    weir_pg_conf conf = {.uri = c->own.target_uri,
+                         .application_name = "weir-crawl",
+                         .wait_max_ms = CATALOG_MS,
+                         .options = plain_path};
+    weir_rc rc = crw_source_open(c, err);
+    if (rc == WEIR_OK) {
+        rc = weir_pg_open(&c->target, &conf, err);
+        if (rc != WEIR_OK) {
+            weir_error_wrap(err, "target");
+        }
     }
     return rc;
 }
@@ -193,7 +210,7 @@ static weir_rc run_workers(crw *c, weir_error *err)
         atomic_store(&c->failed, true);
         c->err = *err;
     }
-    crw_govern(c, n);
+    crw_govern(c);
     for (int i = 0; i < n; i++) {
         weir_thread_join(threads[i]);
     }
@@ -208,7 +225,15 @@ weir_rc crw_copy(crw *c, weir_error *err)
 {
     atomic_store(&c->stop, false);
     atomic_store(&c->failed, false);
-    weir_rc rc = ready(c, err);
+    weir_rc rc = crw_source_open(c, err);
+    if (rc == WEIR_OK && !weir_pg_alive(c->target)) {
+        rc = weir_fail(err, WEIR_E_CONN, WEIR_EF_RETRY,
+                       "the connection that held the lock of job %s is gone: open it again",
+                       c->own.job);
+    }
+    if (rc == WEIR_OK) {
+        rc = ready(c, err);
+    }
     if (rc == WEIR_OK && !all_copied(c)) {
         crw_set_phase(c, CRW_BARRIER, "");
         rc = crw_barrier(c->source, c->own.barrier_max_ms, barrier_turn, c, err);
@@ -281,7 +306,7 @@ void crw_progress(crw *c, crw_state *out)
         out->rejects += t->rejects;
         out->redone += t->redone;
     }
-    out->rows += c->live_rows;
+    out->rows += atomic_load(&c->live_rows);
     out->rows_total = out->rows_total > out->rows ? out->rows_total : out->rows;
     out->rows_per_s = rate(c, out->rows);
     out->steps = c->steps;

@@ -61,14 +61,14 @@ struct crw {
     size_t ntabs;
     weir_monitor *m;
     atomic_bool stop, paused, failed;
+    atomic_bool hold;       /* the governor's: workers stand still where they are */
+    atomic_llong live_rows; /* on their way in chunks not yet committed */
     /* under the monitor */
     weir_error err; /* of the first worker that failed */
     crw_phase phase;
     char waits[200];
     uint64_t passed_lsn;
     int64_t steps, steps_done;
-    int64_t live_rows;     /* rows on their way in chunks not yet committed */
-    int64_t slow_until_ms; /* the governor's: workers wait until then */
     struct {
         int64_t at_ms, rows;
     } seen[8]; /* samples for the rate */
@@ -107,6 +107,7 @@ typedef struct crw_chunk {
     crw_range *r;
     char snapshot[2048], lsn[32]; /* a longer snapshot is cut: only tables without key need it */
     int64_t rows, bytes, rejects, read_ms;
+    int64_t live;    /* its part of the job's live_rows */
     bool changed;    /* the table's storage changed: copy it anew; nothing was committed */
     char *storage;   /* what it is now; malloc'd */
     bool there;      /* it had been committed before */
@@ -135,17 +136,20 @@ WEIR_MUST_CHECK weir_rc crw_bisect(crw_pair *p, crw_chunk *ch, weir_error *err);
 WEIR_MUST_CHECK weir_rc crw_steps_key(crw *c, const crw_tab *t, weir_error *err);
 
 /* govern.c */
-void crw_govern(crw *c, int workers);
+void crw_govern(crw *c); /* ends with the work */
 
 /* crawler.c */
+WEIR_MUST_CHECK weir_rc crw_source_open(crw *c, weir_error *err); /* c->source, if it is not open */
 void crw_set_phase(crw *c, crw_phase phase, const char *waits);
 void crw_range_free(crw_range *r);
 void crw_tab_rewind(crw_tab *t); /* to before its first chunk */
 
 /* worker.c */
+void crw_fail(crw *c, const weir_error *err); /* ends the copy with err, if it is the first */
 void crw_worker(void *arg); /* crw *; ends when nothing is left, on stop, and on failure */
 
-/* pace.c: takes n rows from the rate limit, waiting as needed. false: stop. */
+/* pace.c: takes n rows from the rate limit, waiting as needed, and while the governor says hold.
+ * false: stop. */
 bool crw_pace_rows(crw *c, int64_t n);
 
 /* Waits on the monitor (not held by the caller) without a condition; false when stopping. */

@@ -15,9 +15,21 @@ bool crw_wait(crw *c, int64_t ms)
     return !crw_ended(c);
 }
 
+static void stand_still(crw *c)
+{
+    weir_monitor_lock(c->m);
+    while (atomic_load(&c->hold) && !crw_ended(c)) {
+        (void)weir_monitor_wait(c->m, STEP_MS);
+    }
+    weir_monitor_unlock(c->m);
+}
+
 /* A bucket that may go below zero: who overdraws it waits until it is level again. */
 bool crw_pace_rows(crw *c, int64_t n)
 {
+    if (atomic_load(&c->hold)) {
+        stand_still(c);
+    }
     if (c->own.rows_per_s == 0) {
         return !crw_ended(c);
     }

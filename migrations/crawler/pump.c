@@ -24,6 +24,8 @@ static weir_rc pass_on(crw_pair *p, crw_chunk *ch, weir_error *err)
         }
         ch->rows += rows;
         ch->bytes += (int64_t)p->buf.n;
+        ch->live += rows;
+        atomic_fetch_add(&p->c->live_rows, rows);
         if (!crw_pace_rows(p->c, rows)) {
             return weir_fail(err, WEIR_E_EOF, 0, "stopping");
         }

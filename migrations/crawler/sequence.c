@@ -87,7 +87,10 @@ weir_rc crw_sequences(crw *c, int64_t margin, int *n, weir_error *err)
     int count = 0;
     weir_pg_rows *r = NULL;
     (void)snprintf(steps, sizeof steps, "%" PRId64, margin);
-    weir_rc rc = weir_pg_query(c->source, sequences_sql, 0, NULL, &r, err);
+    weir_rc rc = crw_source_open(c, err);
+    if (rc == WEIR_OK) {
+        rc = weir_pg_query(c->source, sequences_sql, 0, NULL, &r, err);
+    }
     for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(r); i++) {
         const char *to = NULL;
         rc = counterpart(c, r, i, &to, err);

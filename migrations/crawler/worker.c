@@ -14,7 +14,7 @@ enum { IDLE_MS = 200, PAUSE_MS = 1000 };
 
 typedef enum work { WORK_NONE, WORK_GAP, WORK_CUT, WORK_REDO, WORK_END } work;
 
-static void fail_job(crw *c, const weir_error *err)
+void crw_fail(crw *c, const weir_error *err)
 {
     weir_monitor_lock(c->m);
     if (!atomic_exchange(&c->failed, true)) {
@@ -93,7 +93,7 @@ static bool try_again(crw_pair *p, const char *what, int tries, const weir_error
     if (!(err->flags & WEIR_EF_RETRY) || tries > TRIES_MAX) {
         weir_error e = *err;
         weir_error_wrap(&e, "%s", what);
-        fail_job(p->c, &e);
+        crw_fail(p->c, &e);
         return false;
     }
     WEIR_WARN("CRW-AGAIN", "what=\"%s\" tries=%d error=\"%s\"", what, tries, err->msg);
@@ -133,6 +133,7 @@ static void put_back(crw *c, crw_chunk *ch, bool done)
     crw_tab *t = ch->t;
     uint64_t lsn = 0;
     weir_monitor_lock(c->m);
+    atomic_fetch_sub(&c->live_rows, ch->live);
     t->open--;
     want_redo(t, ch);
     if (done) {
@@ -273,7 +274,7 @@ void crw_worker(void *arg)
     for (bool all = false; !all && !crw_ended(c);) {
         crw_range *r = NULL;
         weir_monitor_lock(c->m);
-        bool held = atomic_load(&c->paused) || weir_mono_ms() < c->slow_until_ms;
+        bool held = atomic_load(&c->paused) || atomic_load(&c->hold);
         crw_tab *t = held ? NULL : pick(c, &all);
         work w = t ? take(t, &r) : WORK_NONE;
         if (w == WORK_NONE && !all) {
