@@ -71,7 +71,7 @@ static weir_rc run(drive *d, bool verbose)
     return rc;
 }
 
-int main(int argc, char **argv)
+static void parse(int argc, char **argv, crw_conf *conf, crw_table *tables, bool *verbose)
 {
     static const struct option options[] = {{"source", required_argument, NULL, 's'},
                                             {"target", required_argument, NULL, 't'},
@@ -84,29 +84,34 @@ int main(int argc, char **argv)
                                             {"keep", required_argument, NULL, 'k'},
                                             {"verbose", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
-    crw_table tables[TABLES_MAX] = {{.source_schema = NULL}};
-    crw_conf conf = {.job = "bench", .tables = tables};
-    bool verbose = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (o) {
-        case 's': conf.source_uri = optarg; break;
-        case 't': conf.target_uri = optarg; break;
-        case 'j': conf.job = optarg; break;
-        case 'w': conf.workers = (int)number(optarg); break;
-        case 'r': conf.chunk_rows = number(optarg); break;
-        case 'm': conf.chunk_rows_max = number(optarg); break;
-        case 'c': conf.chunk_ms = number(optarg); break;
-        case 'R': conf.rows_per_s = number(optarg); break;
-        case 'k': conf.source_keep_pct = (int)number(optarg); break;
-        case 'v': verbose = true; break;
-        default: return 2;
+        case 's': conf->source_uri = optarg; break;
+        case 't': conf->target_uri = optarg; break;
+        case 'j': conf->job = optarg; break;
+        case 'w': conf->workers = (int)number(optarg); break;
+        case 'r': conf->chunk_rows = number(optarg); break;
+        case 'm': conf->chunk_rows_max = number(optarg); break;
+        case 'c': conf->chunk_ms = number(optarg); break;
+        case 'R': conf->rows_per_s = number(optarg); break;
+        case 'k': conf->source_keep_pct = (int)number(optarg); break;
+        case 'v': *verbose = true; break;
+        default: exit(2);
         }
     }
-    for (; optind < argc && conf.ntables < TABLES_MAX; optind++) {
-        tables[conf.ntables++] =
+    for (; optind < argc && conf->ntables < TABLES_MAX; optind++) {
+        tables[conf->ntables++] =
             (crw_table){.source_schema = "public", .source_name = argv[optind]};
     }
+}
+
+int main(int argc, char **argv)
+{
+    crw_table tables[TABLES_MAX] = {{.source_schema = NULL}};
+    crw_conf conf = {.job = "bench", .tables = tables};
     drive d = {.c = NULL};
+    bool verbose = false;
+    parse(argc, argv, &conf, tables, &verbose);
     int64_t began = weir_mono_ms();
     if (!weir_log_set_level(verbose ? "debug" : "warn")) {
         return 2;
