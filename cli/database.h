@@ -12,6 +12,8 @@ typedef struct cli_database {
     bool scratch; /* empty, on its own server */
     cli_child server;
     const char *dir; /* of the scratch server */
+    pid_t janitor;   /* removes it should we end without cli_database_close */
+    int alive_fd;    /* open as long as we live */
 } cli_database;
 
 /* The configured database, or the private one of a running `weir up`. */

@@ -121,6 +121,19 @@ static weir_rc start_postgres(cli_supervisor *s, const char **uri, weir_error *e
     return rc == WEIR_OK ? cli_postgres_wait(s->app, c, *uri, SERVER_WAIT_MS, err) : rc;
 }
 
+/* Where PostgreSQL's data is: the word after -D. */
+static const char *private_place(const cli_supervisor *s, const cli_child *c)
+{
+    for (int i = 0; c->argv[i] && c->argv[i + 1]; i++) {
+        if (strcmp(c->argv[i], "-D") == 0 &&
+            strncmp(c->argv[i + 1], s->app->run_dir, strlen(s->app->run_dir)) != 0) {
+            return weir_arena_printf(s->app->a, "private, in %s (its user cannot reach .weir)",
+                                     c->argv[i + 1]);
+        }
+    }
+    return "private, in this app's .weir";
+}
+
 static weir_rc start_redis(cli_supervisor *s, const char **uri, weir_error *err)
 {
     cli_child *c = &s->children[s->n];
@@ -140,7 +153,7 @@ static weir_rc start_servers(cli_supervisor *s, weir_error *err)
     if (app->own_postgres) {
         rc = start_postgres(s, &s->pg_uri, err);
         if (rc == WEIR_OK) {
-            say("✓", cli_green(), "postgres", "private, in this app's .weir");
+            say("✓", cli_green(), "postgres", private_place(s, &s->children[0]));
         }
     }
     if (rc == WEIR_OK && app->own_redis) {
