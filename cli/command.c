@@ -55,6 +55,18 @@ static const cli_command COMMANDS[] = {
      "order survives this command.\n"
      "Exit code 0 when it was done, 1 when it was refused.\n",
      cli_rebuild},
+    {"sync", "SYNC.ini [start|status|pause|resume|stop|forget] [--detach] [--json]",
+     "keep one PostgreSQL database in another, one way or both ways, conflicts included",
+     "start (the default) starts a private bridge for the source (and the target, both ways) and "
+     "weir-sync; it stays until Ctrl-C,\n"
+     "with --detach it returns once the flows run. State and logs are beside the file, in "
+     "SYNC.weir/.\n"
+     "status shows each flow: where it is, how far behind, what it applied, conflicts. pause holds "
+     "the flows (also over restarts)\n"
+     "until resume. stop ends it; the replication slot keeps what comes meanwhile. forget drops "
+     "slots, publications and positions.\n"
+     "The file is described in docs/sync.md.\n",
+     cli_sync},
 };
 enum { NCOMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 

@@ -58,7 +58,9 @@ weir_slice weir_pg_value(const weir_pg_rows *r, int row,
                          int col); /* {"",0} for NULL; NUL-terminated beyond n */
 const char *weir_pg_valuez(const weir_pg_rows *r, int row, int col);
 int64_t weir_pg_i64(const weir_pg_rows *r, int row, int col); /* 0 for NULL or non-numbers */
-void weir_pg_rows_free(weir_pg_rows *r);                      /* NULL is fine */
+/* How many rows an INSERT, UPDATE, DELETE or SELECT touched; 0 for other statements. */
+int64_t weir_pg_affected(const weir_pg_rows *r);
+void weir_pg_rows_free(weir_pg_rows *r); /* NULL is fine */
 
 /* Quoted for inclusion in SQL, in the arena. */
 const char *weir_pg_ident(weir_arena *a, weir_slice name);

@@ -54,6 +54,12 @@ int64_t weir_pg_i64(const weir_pg_rows *r, int row, int col)
     return weir_slice_i64(weir_pg_value(r, row, col), &v) ? v : 0;
 }
 
+int64_t weir_pg_affected(const weir_pg_rows *r)
+{
+    int64_t v = 0;
+    return weir_slice_i64(weir_slice_z(PQcmdTuples(r->res)), &v) ? v : 0;
+}
+
 void weir_pg_rows_free(weir_pg_rows *r)
 {
     if (r) {

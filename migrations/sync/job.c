@@ -1,0 +1,365 @@
+/* job.c - flows and their threads. */
+#include "migrations/sync/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/base/log.h"
+#include "libweir/base/str.h"
+#include "libweir/base/thread.h"
+#include "libweir/base/xalloc.h"
+#include "migrations/sync/apply.h"
+#include "migrations/sync/flow.h"
+#include "migrations/sync/job_copy.h"
+
+enum { LOOK_MS = 250, RETRY_MS = 1000 };
+
+typedef struct direction {
+    sync_job *j;
+    const char *name, *from, *to; /* "source" and "target" or the reverse */
+    const sync_side_conf *read, *write;
+    const char *feed, *subscription, *origin;
+    bool forward;
+    sync_apply *apply;
+    sync_dest dest;
+    sync_flow *flow;
+    sync_apply_counts counts;
+    weir_thread *thread;
+} direction;
+
+struct sync_job {
+    sync_job_conf conf;
+    weir_arena *a;
+    weir_monitor *m;
+    bool stop, paused;
+    direction dir[2];
+    int n;
+    weir_thread *watch;
+    char phase[500]; /* under m: what happens before the flows run; "" they run */
+    char failure[500];
+    sync_copy_view copy;
+};
+
+static bool stopping(sync_job *j)
+{
+    weir_monitor_lock(j->m);
+    bool stop = j->stop;
+    weir_monitor_unlock(j->m);
+    return stop;
+}
+
+static void set_phase(sync_job *j, const char *text)
+{
+    weir_monitor_lock(j->m);
+    (void)snprintf(j->phase, sizeof j->phase, "%s", text);
+    weir_monitor_unlock(j->m);
+}
+
+static void set_failure(sync_job *j, const char *text)
+{
+    weir_monitor_lock(j->m);
+    (void)snprintf(j->failure, sizeof j->failure, "%s", text);
+    weir_monitor_unlock(j->m);
+}
+
+/* --- routes ---------------------------------------------------------------------------------- */
+
+static weir_rc route(void *arg, const weir_relation *rel, sync_route *out, weir_error *err)
+{
+    direction *d = arg;
+    const sync_conf *c = d->j->conf.conf;
+    (void)err;
+    for (size_t i = 0; i < c->ntables; i++) {
+        const sync_table_conf *t = &c->table[i];
+        const char *schema = d->forward ? t->schema : t->to_schema;
+        const char *name = d->forward ? t->name : t->to_name;
+        if (weir_slice_eqz(rel->schema, schema) && weir_slice_eqz(rel->name, name)) {
+            out->schema = d->forward ? t->to_schema : t->schema;
+            out->name = d->forward ? t->to_name : t->name;
+            out->rules = t->rules;
+        }
+    }
+    return WEIR_OK;
+}
+
+/* Does a policy need to know who wrote the row that is there? */
+static bool detects(const sync_conf *c)
+{
+    bool yes = c->both || c->rules.policy > SYNC_APPLY_REMOTE;
+    for (size_t i = 0; i < c->ntables; i++) {
+        yes = yes || c->table[i].rules.policy > SYNC_APPLY_REMOTE;
+    }
+    return yes;
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
+
+static bool still_on(void *arg)
+{
+    return !stopping(arg);
+}
+
+static void on_copy(void *arg, const sync_copy_view *v)
+{
+    sync_job *j = arg;
+    weir_monitor_lock(j->m);
+    j->copy = *v;
+    (void)snprintf(j->phase, sizeof j->phase, "%s", v->text);
+    weir_monitor_unlock(j->m);
+}
+
+/* Before a flow: its position, and the copy that belongs to it. Tried again until it is there. */
+static bool prepare(direction *d)
+{
+    sync_job *j = d->j;
+    sync_begin b = {.conf = j->conf.conf,
+                    .flow = d->name,
+                    .feed = d->feed,
+                    .subscription = d->subscription,
+                    .source_uri = d->read->uri,
+                    .target_uri = d->write->uri,
+                    .copy = j->conf.conf->copy && d->forward,
+                    .on = still_on,
+                    .progress = on_copy,
+                    .arg = j};
+    while (!stopping(j)) {
+        weir_error err = {.code = WEIR_OK};
+        weir_rc rc = sync_begin_flow(&b, &err);
+        if (rc == WEIR_OK) {
+            set_phase(j, "");
+            return true;
+        }
+        if (stopping(j)) {
+            break;
+        }
+        set_phase(j, err.msg);
+        if ((err.flags & WEIR_EF_RETRY) == 0) {
+            WEIR_ERROR("SYNC-BEGIN-FAILED", "flow=%s %s", d->name, err.msg);
+            set_failure(j, err.msg);
+            return false;
+        }
+        WEIR_WARN("SYNC-BEGIN-RETRY", "flow=%s %s", d->name, err.msg);
+        weir_monitor_lock(j->m);
+        (void)weir_monitor_wait(j->m, RETRY_MS);
+        weir_monitor_unlock(j->m);
+    }
+    return false;
+}
+
+static void run_direction(void *arg)
+{
+    direction *d = arg;
+    if (prepare(d)) {
+        sync_flow_run(d->flow);
+    }
+}
+
+static void run_watch(void *arg)
+{
+    sync_job *j = arg;
+    const char *file = weir_arena_printf(j->a, "%s/paused", j->conf.state_dir);
+    while (!stopping(j)) {
+        bool paused = access(file, F_OK) == 0;
+        for (int i = 0; i < j->n; i++) {
+            sync_flow_pause(j->dir[i].flow, paused);
+        }
+        weir_monitor_lock(j->m);
+        j->paused = paused;
+        (void)weir_monitor_wait(j->m, LOOK_MS);
+        weir_monitor_unlock(j->m);
+    }
+}
+
+static weir_rc start_direction(direction *d, weir_error *err)
+{
+    const sync_conf *c = d->j->conf.conf;
+    bool detect = detects(c);
+    sync_apply_conf ac = {.uri = d->write->uri,
+                          .flow = d->name,
+                          .route = route,
+                          .arg = d,
+                          .rules = c->rules,
+                          .origin = detect ? d->origin : NULL,
+                          .from_source = d->forward,
+                          .each = detect,
+                          .counts = &d->counts};
+    d->apply = sync_apply_new(&ac);
+    d->dest = sync_apply_dest(d->apply);
+    sync_flow_conf fc = {.name = d->name,
+                         .feed = d->feed,
+                         .subscription = d->subscription,
+                         .drop_origin = c->both ? "weir_" : NULL,
+                         .dest = &d->dest};
+    weir_rc rc = sync_flow_new(&d->flow, &fc, err);
+    return rc;
+}
+
+sync_job *sync_job_new(const sync_job_conf *conf)
+{
+    sync_job *j = weir_xcalloc(1, sizeof *j);
+    const sync_conf *c = conf->conf;
+    j->conf = *conf;
+    j->a = weir_arena_new(0);
+    j->m = weir_monitor_new();
+    (void)snprintf(j->phase, sizeof j->phase, "starting");
+    j->n = c->both ? 2 : 1;
+    for (int i = 0; i < j->n; i++) {
+        direction *d = &j->dir[i];
+        d->j = j;
+        d->forward = i == 0;
+        d->name = weir_arena_printf(j->a, "%s%s", c->name, i ? "_back" : "");
+        d->from = i ? "target" : "source";
+        d->to = i ? "source" : "target";
+        d->read = i ? &c->target : &c->source;
+        d->write = i ? &c->source : &c->target;
+        d->feed = i ? conf->back_feed : conf->feed;
+        d->subscription = weir_arena_printf(j->a, "sync-%s", d->name);
+        d->origin = weir_arena_printf(j->a, "weir_sync_%s", d->name);
+    }
+    return j;
+}
+
+weir_rc sync_job_start(sync_job *j, weir_error *err)
+{
+    weir_rc rc = WEIR_OK;
+    for (int i = 0; rc == WEIR_OK && i < j->n; i++) {
+        rc = start_direction(&j->dir[i], err);
+    }
+    for (int i = 0; rc == WEIR_OK && i < j->n; i++) {
+        rc = weir_thread_start(&j->dir[i].thread, i ? "sync-back" : "sync-flow", run_direction,
+                               &j->dir[i], err);
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_thread_start(&j->watch, "sync-watch", run_watch, j, err);
+    }
+    return rc;
+}
+
+void sync_job_stop(sync_job *j)
+{
+    weir_monitor_lock(j->m);
+    j->stop = true;
+    weir_monitor_wake(j->m);
+    weir_monitor_unlock(j->m);
+    for (int i = 0; i < j->n; i++) {
+        if (j->dir[i].flow) {
+            sync_flow_stop(j->dir[i].flow);
+        }
+    }
+    for (int i = 0; i < j->n; i++) {
+        weir_thread_join(j->dir[i].thread);
+        j->dir[i].thread = NULL;
+    }
+    weir_thread_join(j->watch);
+    j->watch = NULL;
+}
+
+void sync_job_free(sync_job *j)
+{
+    if (!j) {
+        return;
+    }
+    for (int i = 0; i < j->n; i++) {
+        sync_flow_free(j->dir[i].flow);
+        sync_apply_free(j->dir[i].apply);
+    }
+    weir_monitor_free(j->m);
+    weir_arena_free(j->a);
+    free(j);
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+static unsigned long long get(atomic_ullong *c)
+{
+    return atomic_load(c);
+}
+
+static void put_flow(direction *d, weir_buf *out)
+{
+    sync_flow_view v;
+    char at[WEIR_LSN_TEXT_MAX];
+    char head[WEIR_LSN_TEXT_MAX];
+    sync_flow_view_get(d->flow, &v);
+    uint64_t lag = v.caught_up || v.head.lsn < v.position.lsn ? 0 : v.head.lsn - v.position.lsn;
+    int64_t age_ms = v.caught_up || !v.last_commit_us
+                         ? 0
+                         : (weir_wall_us() - WEIR_PG_EPOCH_US - v.last_commit_us) / 1000;
+    weir_buf_printf(
+        out, "{\"flow\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"state\":\"%s\",\"reason\":", d->name,
+        d->from, d->to, sync_flow_state_name(v.state));
+    weir_json_quote(out, weir_slice_z(v.text));
+    weir_buf_printf(out,
+                    ",\"position\":\"%s\",\"head\":\"%s\",\"caught_up\":%s,\"lag_bytes\":%" PRIu64
+                    ",\"lag_ms\":%" PRId64,
+                    weir_lsn_print(v.position.lsn, at), weir_lsn_print(v.head.lsn, head),
+                    v.caught_up ? "true" : "false", lag, age_ms < 0 ? 0 : age_ms);
+    weir_buf_printf(out,
+                    ",\"transactions\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"events\":%" PRIu64,
+                    v.transactions, v.dropped, v.events);
+    sync_apply_counts *c = &d->counts;
+    weir_buf_printf(out,
+                    ",\"groups\":%llu,\"inserted\":%llu,\"updated\":%llu,\"deleted\":%llu,"
+                    "\"truncated\":%llu,\"conflicts\":%llu,\"careful\":%llu}",
+                    get(&c->groups), get(&c->inserted), get(&c->updated), get(&c->deleted),
+                    get(&c->truncated), get(&c->conflicts), get(&c->careful));
+}
+
+void sync_job_status(void *job, weir_buf *out)
+{
+    sync_job *j = job;
+    weir_monitor_lock(j->m);
+    sync_copy_view copy = j->copy;
+    bool paused = j->paused;
+    char phase[sizeof j->phase];
+    memcpy(phase, j->phase, sizeof phase);
+    weir_monitor_unlock(j->m);
+    weir_buf_printf(out,
+                    "\"name\":\"%s\",\"ways\":\"%s\",\"paused\":%s,\"phase\":", j->conf.conf->name,
+                    j->conf.conf->both ? "both" : "one", paused ? "true" : "false");
+    weir_json_quote(out, weir_slice_z(phase));
+    weir_buf_printf(
+        out,
+        ",\"copy\":{\"tables\":%" PRId64 ",\"tables_done\":%" PRId64 ",\"rows\":%" PRId64
+        ",\"rows_total\":%" PRId64 ",\"rows_per_s\":%" PRId64 ",\"eta_s\":%" PRId64 "},\"flows\":[",
+        copy.tables, copy.tables_done, copy.rows, copy.rows_total, copy.rows_per_s, copy.eta_s);
+    for (int i = 0; i < j->n; i++) {
+        weir_buf_putz(out, i ? "," : "");
+        put_flow(&j->dir[i], out);
+    }
+    weir_buf_putz(out, "]");
+}
+
+const char *sync_job_waits(sync_job *j, char *text, size_t size)
+{
+    weir_monitor_lock(j->m);
+    (void)snprintf(text, size, "%s", j->failure[0] ? j->failure : j->phase);
+    weir_monitor_unlock(j->m);
+    for (int i = 0; text[0] == '\0' && i < j->n; i++) {
+        sync_flow_view v;
+        sync_flow_view_get(j->dir[i].flow, &v);
+        if (v.state != SYNC_FLOW_RUNNING && v.state != SYNC_FLOW_PAUSED) {
+            (void)snprintf(text, size, "%s: %s", j->dir[i].name,
+                           v.text[0] ? v.text : sync_flow_state_name(v.state));
+        }
+    }
+    return text[0] ? text : NULL;
+}
+
+bool sync_job_failed(sync_job *j, char *text, size_t size)
+{
+    weir_monitor_lock(j->m);
+    (void)snprintf(text, size, "%s", j->failure);
+    weir_monitor_unlock(j->m);
+    for (int i = 0; text[0] == '\0' && i < j->n; i++) {
+        sync_flow_view v;
+        sync_flow_view_get(j->dir[i].flow, &v);
+        if (v.state == SYNC_FLOW_FAILED) {
+            (void)snprintf(text, size, "%s: %s", j->dir[i].name, v.text);
+        }
+    }
+    return text[0] != '\0';
+}

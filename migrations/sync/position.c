@@ -1,0 +1,69 @@
+/* position.c - the schema weir_sync and the positions in it. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "migrations/sync/apply.h"
+
+extern const char weir_sql_sync_schema[];
+
+weir_rc sync_schema(weir_pg *target, weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    weir_rc rc = weir_pg_query(target,
+                               "SELECT to_regclass('weir_sync.position') IS NOT NULL AND "
+                               "to_regclass('weir_sync.tombstone') IS NOT NULL",
+                               0, NULL, &rows, err);
+    bool there = rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] == 't';
+    weir_pg_rows_free(rows);
+    if (rc != WEIR_OK || there) {
+        return rc;
+    }
+    rc = weir_pg_script(target, weir_sql_sync_schema, err);
+    if (rc != WEIR_OK) {
+        weir_error_wrap(err, "schema weir_sync in the target");
+    }
+    return rc;
+}
+
+weir_rc sync_position_begin(weir_pg *target, const char *flow, weir_cursor at, uint64_t loose_until,
+                            const char *system_id, weir_error *err)
+{
+    char lsn[WEIR_LSN_TEXT_MAX];
+    char loose[WEIR_LSN_TEXT_MAX];
+    char sub[24];
+    (void)snprintf(sub, sizeof sub, "%u", at.sub);
+    const char *params[] = {flow, weir_lsn_print(at.lsn, lsn), sub,
+                            weir_lsn_print(loose_until, loose), system_id};
+    return weir_pg_query(
+        target,
+        "INSERT INTO weir_sync.position (flow, lsn, sub, loose_until, system_id, seen_us) VALUES "
+        "($1, $2::pg_lsn, $3::bigint, $4::pg_lsn, $5, (extract(epoch FROM clock_timestamp()) * "
+        "1000000)::bigint - 946684800000000) ON CONFLICT (flow) DO NOTHING",
+        5, params, NULL, err);
+}
+
+weir_rc sync_position_get(weir_pg *target, const char *flow, bool *known, weir_cursor *at,
+                          weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    const char *params[] = {flow};
+    weir_rc rc = weir_pg_query(target, "SELECT lsn, sub FROM weir_sync.position WHERE flow = $1", 1,
+                               params, &rows, err);
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    *known = weir_pg_nrows(rows) > 0;
+    if (*known) {
+        (void)weir_lsn_parse(weir_pg_value(rows, 0, 0), &at->lsn);
+        at->sub = (uint32_t)weir_pg_i64(rows, 0, 1);
+    }
+    weir_pg_rows_free(rows);
+    return WEIR_OK;
+}
+
+weir_rc sync_position_forget(weir_pg *target, const char *flow, weir_error *err)
+{
+    const char *params[] = {flow};
+    return weir_pg_query(target, "DELETE FROM weir_sync.position WHERE flow = $1", 1, params, NULL,
+                         err);
+}
