@@ -67,6 +67,19 @@ static const cli_command COMMANDS[] = {
      "slots, publications and positions.\n"
      "The file is described in docs/sync.md.\n",
      cli_sync},
+    {"migrate",
+     "MAPPING.ini [run | --dry-run | status | pause | resume | verify | cutover | abort]",
+     "one PostgreSQL into another with a different schema, while it is written",
+     "--dry-run   reports every problem of the mapping with its place; changes nothing\n"
+     "run         copies, then follows the source until the cut-over; a killed run goes on where "
+     "it was\n"
+     "verify      compares every row by chunk hashes and names the keys that differ; --rate ROWS "
+     "per second, --restart\n"
+     "cutover     fences the source, waits for zero lag, proves equality, sets sequences, runs "
+     "hooks; exit 0 only with proof\n"
+     "abort       removes what it made (--yes does not ask)\n"
+     "--json      for machines. docs/migration.md is the runbook.\n",
+     cli_migrate},
 };
 enum { NCOMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 

@@ -15,7 +15,8 @@ BEGIN {
     ok["migrations/deploy"] = "migrations/deploy projector/sql " lib
     ok["migrations/crawler"] = "migrations/crawler " lib
     ok["migrations/lake"] = "migrations/lake migrations/crawler " lib
-    ok["cli"] = "cli migrations/deploy projector/sql projector/verify migrations/sync " lib
+    ok["migrations/migrate"] = "migrations/migrate migrations/crawler " lib
+    ok["cli"] = "cli migrations/deploy migrations/migrate projector/sql projector/verify migrations/sync " lib
     ok["migrations/sync"] = "migrations/sync migrations/lake migrations/crawler " lib
     # single headers beyond the folders above
     also["projector/engine"] = "projector/sql/plan.h"
