@@ -22,7 +22,14 @@
 #include "libweir/base/str.h"
 #include "migrations/migrate/mapping.h"
 
-enum { STREAM_MS = 600000, STOP_MS = 15000, TICK_MS = 50, ARGS_MAX = 16, PATH_MAX_BYTES = 4096 };
+enum {
+    EXIT_STOPPED = 3,
+    STREAM_MS = 600000,
+    STOP_MS = 15000,
+    TICK_MS = 50,
+    ARGS_MAX = 16,
+    PATH_MAX_BYTES = 4096
+};
 
 typedef struct migrate {
     weir_arena *a;
@@ -235,6 +242,21 @@ static bool tend(migrate *g, int *code)
     return false;
 }
 
+/* After the cut-over nobody reads the source's log again: its slot would hold back WAL for ever. */
+static int drop_source(migrate *g)
+{
+    weir_error err = {0};
+    if (g->m->source_feed.z) {
+        return 0;
+    }
+    if (cli_source_drop(&g->source, &err) != WEIR_OK) {
+        (void)fprintf(stderr, "weir migrate: the source's slot %s stays: %s; drop it by hand\n",
+                      g->source.slot, err.msg);
+        return 1;
+    }
+    return 0;
+}
+
 /* verb NULL: until the migration is cut over or we are told to stop; else until that call ends. */
 static int supervise(migrate *g, const char *verb)
 {
@@ -245,6 +267,7 @@ static int supervise(migrate *g, const char *verb)
         cli_child_stop(&g->bridge, STOP_MS);
         return stopping ? 0 : cli_fail("migrate", &err);
     }
+    bool over = false;
     pid_t task = 0;
     g->runner = spawn(g, "run");
     if (verb) {
@@ -254,10 +277,12 @@ static int supervise(migrate *g, const char *verb)
         int ended = 0;
         done = tend(g, &ended);
         if (done && !verb) {
-            code = ended;
+            over = ended == 0;
+            code = ended == EXIT_STOPPED ? 0 : ended;
         }
         if (task > 0 && waitpid(task, &status, WNOHANG) == task) {
             code = exit_code(g, status);
+            over = code == 0 && strcmp(verb, "cutover") == 0;
             done = true;
             task = 0;
         }
@@ -271,7 +296,7 @@ static int supervise(migrate *g, const char *verb)
         (void)waitpid(task, &status, 0);
     }
     stop_all(g);
-    return code;
+    return over ? drop_source(g) : code;
 }
 
 static void remove_folder(const migrate *g)

@@ -93,7 +93,7 @@ int mig_status(mig_session *s)
     weir_buf_init(&b, 16 << 20);
     int64_t lag = st.phase == MIG_NONE ? -1 : lag_of(s, &st);
     (void)weir_lsn_print(st.at.lsn, lsn);
-    bool runs = st.phase != MIG_NONE && st.silent_ms < 10000;
+    bool runs = st.phase != MIG_NONE && st.phase != MIG_CUT_OVER && st.silent_ms < 10000;
     if (s->json) {
         weir_buf_printf(&b,
                         "{\"name\":\"%s\",\"phase\":\"%s\",\"running\":%s,\"paused\":%s,"

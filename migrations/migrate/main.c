@@ -19,6 +19,7 @@ static const char HELP[] =
     "  cutover    fence the source, wait for zero lag, prove equality, set sequences, run hooks\n"
     "  abort      remove what the migration made in the target\n"
     "\n"
+    "run ends with 0 after the cut-over, with 3 when it was told to stop before.\n"
     "`weir migrate` does the same and runs the bridge that reads the source. See "
     "docs/migration.md.\n";
 

@@ -125,7 +125,9 @@ static const char *near_hint(weir_arena *a, const char *word, const char *const 
 static void unknown_key(parser *p, const mig_text *key, const char *section,
                         const char *const *words, size_t n)
 {
-    mig_problem_add(p->m, key->at, false, near_hint(p->m->a, key->z, words, n),
+    const char *word = weir_arena_dupz(
+        p->m->a, weir_slice_of(key->z, strcspn(key->z, " \t"))); /* "colunm a" means column */
+    mig_problem_add(p->m, key->at, false, near_hint(p->m->a, word, words, n),
                     "there is no option %s in [%s]", key->z, section);
 }
 

@@ -277,7 +277,7 @@ int mig_run(mig_session *s)
     weir_rc rc = run_all(r, &err);
     mig_progress_end(s);
     if (rc == WEIR_E_EOF || (rc != WEIR_OK && mig_stopped())) {
-        return 0; /* asked to stop: everything committed stays, the next run goes on */
+        return 3; /* asked to stop: everything committed stays, the next run goes on */
     }
     return rc == WEIR_OK ? 0 : mig_fail(&err);
 }

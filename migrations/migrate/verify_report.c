@@ -18,6 +18,10 @@ void mig_verify_print(const mig_verify *v, weir_buf *out)
         weir_buf_printf(out, "  %-28s %12lld %12lld  %-32s  %-32s %s", t->t->label,
                         (long long)t->source_rows, (long long)t->target_rows, t->source_hash,
                         t->target_hash, t->differ ? "DIFFERENT" : "equal");
+        if (t->suspects && !t->differ) {
+            weir_buf_printf(out, " (%lld rows changed meanwhile and were read again)",
+                            (long long)t->suspects);
+        }
         if (t->rejected) {
             weir_buf_printf(out, ", %lld rejected", (long long)t->rejected);
         }

@@ -1,4 +1,6 @@
 /* test_mapping.c - the mapping file: what is read, and where its problems are shown. */
+#include <stdlib.h>
+
 #include "migrations/migrate/mapping.h"
 #include "tests/support/check.h"
 
