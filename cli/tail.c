@@ -205,6 +205,39 @@ static void remember_command(struct tail *t, weir_slice meta)
     weir_json_free(j);
 }
 
+/* What weir.emit said, as it stands: {"topic": …, "payload": …}. */
+static void show_event(struct tail *t, const weir_frame_head *h, weir_slice event)
+{
+    char lsn[WEIR_LSN_TEXT_MAX];
+    weir_json *j = NULL;
+    weir_error err = {0};
+    weir_slice topic;
+    if (t->table || !weir_utf8_ok(event) || weir_json_parse(&j, event, &err) != WEIR_OK) {
+        return;
+    }
+    weir_buf b;
+    weir_buf_init(&b, 64 << 20);
+    if (t->json) {
+        weir_buf_printf(&b, "{\"op\": \"event\", \"position\": \"%s\", \"xid\": %u, \"command\": ",
+                        weir_lsn_print(h->commit_lsn, lsn), h->xid);
+        if (t->command[0]) {
+            weir_json_quote(&b, weir_slice_z(t->command));
+        } else {
+            weir_buf_putz(&b, "null");
+        }
+        weir_buf_putz(&b, ", \"event\": ");
+        weir_buf_puts(&b, weir_json_dump(j, false, t->a));
+        weir_buf_putz(&b, "}\n");
+    } else if (weir_json_str(j, "topic", &topic)) {
+        weir_buf_printf(&b, "  %sevent%s    " WEIR_SLICE_FMT "  " WEIR_SLICE_FMT "\n", cli_yellow(),
+                        cli_plain(), WEIR_SLICE_ARG(topic),
+                        WEIR_SLICE_ARG(weir_json_dump(weir_json_get(j, "payload"), false, t->a)));
+    }
+    (void)fwrite(b.p, 1, b.n, stdout);
+    weir_buf_fini(&b);
+    weir_json_free(j);
+}
+
 static void show_frame(struct tail *t, weir_slice frame)
 {
     weir_error err = {0};
@@ -221,6 +254,8 @@ static void show_frame(struct tail *t, weir_slice frame)
     while (weir_frame_next(&d, t->a, &ev, &err) == WEIR_OK) {
         if (ev.kind == WEIR_EV_MESSAGE && weir_slice_eqz(ev.a, "weir.command")) {
             remember_command(t, ev.b);
+        } else if (ev.kind == WEIR_EV_MESSAGE && weir_slice_eqz(ev.a, "weir.event")) {
+            show_event(t, &h, ev.b);
         } else if (ev.kind == WEIR_EV_TRUNCATE) {
             for (uint32_t i = 0; i < ev.nrels; i++) {
                 show(t, &h, &ev, ev.rels[i]);

@@ -32,6 +32,10 @@ static void untrack(wsvc_service *s, wsvc_ticket *t)
 void wsvc_answer(wsvc_service *s, wsvc_job *j)
 {
     wsvc_ticket *t = j->ticket;
+    if (t->finish) {
+        t->finish(s, t);
+        return;
+    }
     weir_http_req *req = t->req;
     wsvc_outcome *out = &j->out;
     untrack(s, t);

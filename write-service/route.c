@@ -1,7 +1,7 @@
 /* route.c - which request is what. */
 #include <stdio.h>
 
-#include "write-service/service_priv.h"
+#include "write-service/async.h"
 
 enum { DOCUMENT_MAX_BYTES = 64 << 20 };
 
@@ -56,7 +56,10 @@ static void reply_document(wsvc_service *s, weir_http_req *req, bool openapi)
 
 static void route_command(wsvc_service *s, weir_http_req *req, weir_slice name)
 {
-    if (!wrong_method(s, req, "POST, OPTIONS", is_method(req, "POST"))) {
+    bool get = is_method(req, "GET") || is_method(req, "HEAD");
+    if (get && !wsvc_catalog_find(s->catalog, name)) {
+        wsvc_async_look(s->async, req, name);
+    } else if (!wrong_method(s, req, "POST, OPTIONS", is_method(req, "POST"))) {
         wsvc_submit(s, req, name, false);
     }
 }

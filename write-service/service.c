@@ -8,7 +8,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
-#include "write-service/service_priv.h"
+#include "write-service/async.h"
 
 enum {
     TICK_MS = 100,
@@ -121,6 +121,9 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
     if (rc == WEIR_OK) {
         rc = wsvc_watch_start(&s->watch, &watch, err);
     }
+    if (rc == WEIR_OK) {
+        rc = wsvc_async_open(&s->async, s, err);
+    }
     return rc;
 }
 
@@ -170,7 +173,7 @@ static void on_stopper(void *arg)
 {
     wsvc_service *s = arg;
     int64_t past_ms = weir_mono_ms() - s->stop_ms;
-    bool idle = weir_http_pending(s->http) == 0;
+    bool idle = weir_http_pending(s->http) == 0 && wsvc_async_idle(s->async);
     s->calm = idle ? s->calm + 1 : 0;
     if (s->calm >= CALM_TURNS || past_ms >= STOP_END_MS) {
         weir_loop_stop(s->loop);
@@ -192,6 +195,7 @@ void wsvc_service_stop(wsvc_service *s)
     WEIR_INFO("WSVC-STOP", "stopping, requests=%zu", weir_http_pending(s->http));
     weir_http_stop_accepting(s->http);
     weir_health_wait(s->health, "stopping", "the service is stopping");
+    wsvc_async_quiet(s->async);
     s->stopper = weir_loop_timer_new(s->loop, on_stopper, s);
     weir_loop_timer_arm(s->stopper, STOP_TICK_MS, true);
 }
@@ -206,10 +210,14 @@ static bool threads_end(wsvc_service *s)
         wsvc_pool_close(s->pool);
         wsvc_pool_abandon(s->pool);
     }
+    if (s->async) {
+        wsvc_async_stop(s->async);
+    }
     int64_t until = (s->stop_ms ? s->stop_ms : weir_mono_ms()) + STOP_END_MS + 400;
     for (;;) {
-        bool ended =
-            (!s->pool || wsvc_pool_ended(s->pool)) && (!s->watch || wsvc_watch_ended(s->watch));
+        bool ended = (!s->pool || wsvc_pool_ended(s->pool)) &&
+                     (!s->watch || wsvc_watch_ended(s->watch)) &&
+                     (!s->async || wsvc_async_ended(s->async));
         if (ended || weir_mono_ms() > until) {
             return ended;
         }
@@ -224,6 +232,7 @@ bool wsvc_service_close(wsvc_service *s)
     }
     wsvc_pool_free(s->pool);
     wsvc_watch_free(s->watch);
+    wsvc_async_free(s->async);
     weir_loop_off_turn(s->loop, wsvc_submit_batch, s);
     weir_loop_timer_free(s->tick);
     weir_loop_timer_free(s->stopper);

@@ -18,6 +18,9 @@ typedef struct wsvc_ticket {
     wsvc_command *command;
     wsvc_job job;
     bool watched; /* the client's end of the connection is looked at */
+    /* Somebody else than a request waits for the outcome; NULL: req is answered. Then not in the
+     * list of those in flight, and owned by whoever set it. */
+    void (*finish)(struct wsvc_service *s, struct wsvc_ticket *t);
     struct wsvc_ticket *prev, *next;
 } wsvc_ticket;
 
@@ -28,6 +31,8 @@ typedef struct wsvc_parked {
     uint64_t asked;
 } wsvc_parked;
 
+struct wsvc_async;
+
 struct wsvc_service {
     const weir_settings *settings;
     weir_loop *loop;
@@ -37,6 +42,7 @@ struct wsvc_service {
     wsvc_watch *watch;
     wsvc_pool *pool;
     wsvc_registry *registry;
+    struct wsvc_async *async;
     wsvc_catalog *catalog; /* NULL: none loaded */
     weir_rc seen;          /* of the last look at PostgreSQL */
     char seen_text[500];
@@ -61,6 +67,10 @@ void wsvc_route(void *service, weir_http_req *req);
 void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool final);
 /* Puts what this turn accepted into the lanes' queues: the end of each turn. */
 void wsvc_submit_batch(void *service);
+/* 16 random bytes in hex. */
+void wsvc_make_id(wsvc_service *s, char id[WSVC_ID_BYTES]);
+/* Fills in which rows a job with body and arrived_us is expected to lock. */
+void wsvc_submit_prepare(wsvc_ticket *t);
 /* Watches the clients of commands that have waited for a while. */
 void wsvc_submit_watch_clients(wsvc_service *s);
 /* Answers those whose deadline passed while they waited for a lane. */

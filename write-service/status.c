@@ -3,7 +3,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
-#include "write-service/service_priv.h"
+#include "write-service/async.h"
 
 void wsvc_status_refresh(wsvc_service *s)
 {
@@ -60,4 +60,5 @@ void wsvc_status_put(void *service, weir_buf *out)
         weir_buf_putz(out, "}");
     }
     weir_buf_putz(out, "]");
+    wsvc_async_status(s->async, out);
 }

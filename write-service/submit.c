@@ -4,6 +4,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
+#include "write-service/async.h"
 #include "write-service/body.h"
 #include "write-service/options.h"
 #include "write-service/service_priv.h"
@@ -43,18 +44,6 @@ static void park(wsvc_service *s, weir_http_req *req, weir_slice name)
     s->parked[s->nparked++] = (wsvc_parked){req, name, wsvc_watch_ask(s->watch)};
 }
 
-/* What a client relies on must not be ignored in silence. */
-static const char *unsupported_header(const weir_http_req *req)
-{
-    static const char *const names[] = {"Weir-Callback"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (weir_http_header(req, names[i])) {
-            return names[i];
-        }
-    }
-    return NULL;
-}
-
 /* true: answered. */
 static bool bad_headers(wsvc_service *s, weir_http_req *req)
 {
@@ -68,15 +57,19 @@ static bool bad_headers(wsvc_service *s, weir_http_req *req)
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
         return true;
     }
-    const char *name = unsupported_header(req);
-    if (name) {
-        char detail[96];
-        (void)snprintf(detail, sizeof detail, "%s is not supported; the command was not executed",
-                       name);
-        wsvc_refuse(s, req, 501, detail);
-        return true;
-    }
     return false;
+}
+
+/* true: answered. */
+static bool bad_body(wsvc_service *s, weir_http_req *req)
+{
+    weir_error err = {0};
+    if (wsvc_body_check(weir_http_body(req), &err) == WEIR_OK) {
+        return false;
+    }
+    wsvc_refuse(s, req, 400,
+                weir_utf8_ok(weir_slice_z(err.msg)) ? err.msg : "the body is not acceptable JSON");
+    return true;
 }
 
 /* false: answered. */
@@ -133,8 +126,8 @@ void wsvc_submit_watch_clients(wsvc_service *s)
     }
 }
 
-/* 16 random bytes in hex; one system call serves many. */
-static void make_id(wsvc_service *s, char id[WSVC_ID_BYTES])
+/* One system call serves many. */
+void wsvc_make_id(wsvc_service *s, char id[WSVC_ID_BYTES])
 {
     static const char hex[] = "0123456789abcdef";
     if (s->nrandom < 16) {
@@ -153,6 +146,15 @@ static void make_id(wsvc_service *s, char id[WSVC_ID_BYTES])
         id[2 * i + 1] = hex[s->random[s->nrandom + i] & 15];
     }
     id[32] = '\0';
+}
+
+void wsvc_submit_prepare(wsvc_ticket *t)
+{
+    wsvc_job *j = &t->job;
+    int64_t now_ms = j->arrived_us / 1000;
+    if (wsvc_rules_any(&t->command->rules, now_ms)) {
+        wsvc_rules_keys(&t->command->rules, j->body, now_ms, &j->keys);
+    }
 }
 
 /* NULL: the arena's ceiling. */
@@ -174,11 +176,8 @@ static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_
     j->arrived_us = weir_mono_us();
     j->serializable = e->serializable;
     j->alone = e->isolated || e->serializable;
-    int64_t now_ms = j->arrived_us / 1000;
-    if (wsvc_rules_any(&t->command->rules, now_ms)) {
-        wsvc_rules_keys(&t->command->rules, j->body, now_ms, &j->keys);
-    }
-    make_id(s, j->id);
+    wsvc_submit_prepare(t);
+    wsvc_make_id(s, j->id);
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
     j->correlation_id = correlation ? correlation : j->id;
     const char *trace = weir_http_header(req, "traceparent");
@@ -206,14 +205,7 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
         unknown(s, req, name);
         return;
     }
-    if (bad_headers(s, req)) {
-        return;
-    }
-    weir_error err = {0};
-    if (wsvc_body_check(weir_http_body(req), &err) != WEIR_OK) {
-        wsvc_refuse(s, req, 400,
-                    weir_utf8_ok(weir_slice_z(err.msg)) ? err.msg
-                                                        : "the body is not acceptable JSON");
+    if (bad_headers(s, req) || bad_body(s, req) || wsvc_async_submit(s->async, req, e)) {
         return;
     }
     wsvc_ticket *t = make_ticket(s, req, e);

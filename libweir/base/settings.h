@@ -31,6 +31,15 @@ typedef struct weir_settings {
     int64_t write_statement_timeout_ms;
     int64_t write_idempotency_keep_ms;
     int64_t write_connections_max;
+    int64_t write_async_max; /* stored commands not finished */
+    int64_t write_async_attempts_max;
+    int64_t write_retry_pause_max_ms;  /* between two tries of a command or callback */
+    int64_t write_async_keep_ms;       /* finished ones are forgotten after so long */
+    int64_t write_dead_keep_ms;        /* dead ones */
+    const char *write_callback_allow;  /* "": callbacks are off */
+    const char *write_callback_secret; /* secret */
+    int64_t write_callback_timeout_ms;
+    int64_t write_callback_attempts_max;
     /* [read] */
     const char *read_listen;
     int64_t read_port;    /* 7702 */

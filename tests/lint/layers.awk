@@ -33,6 +33,7 @@ BEGIN {
     own["^<gmp"] = "^projector/engine/numeric"
     own["^<ini\\.h"] = "^libweir/base/settings"
     own["^<xxhash"] = "^libweir/base/hash"
+    own["^<openssl/"] = "^libweir/base/hmac"
     own["^<pthread"] = "^libweir/(base/queue|base/thread|io/)"
 }
 function dir(p) { sub(/\/?[^\/]*$/, "", p); return p }
