@@ -82,6 +82,7 @@ static weir_rc begin_tx(void *self, const sync_tx *tx, weir_error *err)
         s->loose = loose;
     }
     s->open = true;
+    s->xid = tx->xid;
     if (tx->commit_lsn > s->newest_commit) {
         s->newest_commit = tx->commit_lsn;
     }

@@ -34,9 +34,10 @@ struct sync_apply {
     int64_t origin_id;
     uint64_t retried_lsn; /* a row-by-row transaction that failed, and how often */
     int retried;
-    bool in_tx; /* BEGIN was sent */
-    bool open;  /* inside a source transaction */
-    bool loose; /* of the running transaction */
+    bool in_tx;   /* BEGIN was sent */
+    bool open;    /* inside a source transaction */
+    bool loose;   /* of the running transaction */
+    uint32_t xid; /* of the running transaction */
     uint64_t loose_until;
     uint64_t careful_until; /* commit LSN up to which each row is looked at */
     uint64_t newest_commit; /* of the group */

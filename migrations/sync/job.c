@@ -37,7 +37,7 @@ struct sync_job {
     bool stop, paused;
     direction dir[2];
     int n;
-    weir_thread *watch;
+    weir_thread *watch, *finish;
     char phase[500]; /* under m: what happens before the flows run; "" they run */
     char failure[500];
     sync_copy_view copy;
@@ -111,20 +111,26 @@ static void on_copy(void *arg, const sync_copy_view *v)
     weir_monitor_unlock(j->m);
 }
 
+static sync_begin begin_of(direction *d)
+{
+    sync_job *j = d->j;
+    return (sync_begin){.conf = j->conf.conf,
+                        .flow = d->name,
+                        .feed = d->feed,
+                        .subscription = d->subscription,
+                        .source_uri = d->read->uri,
+                        .target_uri = d->write->uri,
+                        .copy = j->conf.conf->copy && d->forward,
+                        .on = still_on,
+                        .progress = on_copy,
+                        .arg = j};
+}
+
 /* Before a flow: its position, and the copy that belongs to it. Tried again until it is there. */
 static bool prepare(direction *d)
 {
     sync_job *j = d->j;
-    sync_begin b = {.conf = j->conf.conf,
-                    .flow = d->name,
-                    .feed = d->feed,
-                    .subscription = d->subscription,
-                    .source_uri = d->read->uri,
-                    .target_uri = d->write->uri,
-                    .copy = j->conf.conf->copy && d->forward,
-                    .on = still_on,
-                    .progress = on_copy,
-                    .arg = j};
+    sync_begin b = begin_of(d);
     while (!stopping(j)) {
         weir_error err = {.code = WEIR_OK};
         weir_rc rc = sync_begin_flow(&b, &err);
@@ -154,6 +160,43 @@ static void run_direction(void *arg)
     direction *d = arg;
     if (prepare(d)) {
         sync_flow_run(d->flow);
+    }
+}
+
+/* Unique indexes could refuse rows that are from different moments, so the copy's indexes wait
+ * until the flow has passed the copy. true: nothing is left. */
+static bool finish_copy(direction *d)
+{
+    sync_begin b = begin_of(d);
+    weir_error err = {.code = WEIR_OK};
+    bool left = false;
+    uint64_t loose_until = 0;
+    sync_flow_view v;
+    sync_flow_view_get(d->flow, &v);
+    if (v.state != SYNC_FLOW_RUNNING) {
+        return false;
+    }
+    weir_rc rc = sync_begin_left(&b, &left, &loose_until, &err);
+    bool passed = v.position.lsn > loose_until || (v.caught_up && v.head.lsn > loose_until);
+    if (rc == WEIR_OK && left && passed) {
+        rc = sync_begin_finish(&b, &err);
+        left = rc != WEIR_OK;
+        set_phase(d->j, rc == WEIR_OK ? "" : err.msg);
+    }
+    if (rc != WEIR_OK && !stopping(d->j)) {
+        WEIR_WARN("SYNC-FINISH-RETRY", "flow=%s %s", d->name, err.msg);
+    }
+    return rc == WEIR_OK && !left;
+}
+
+static void run_finish(void *arg)
+{
+    direction *d = arg;
+    sync_job *j = d->j;
+    while (!stopping(j) && !finish_copy(d)) {
+        weir_monitor_lock(j->m);
+        (void)weir_monitor_wait(j->m, RETRY_MS);
+        weir_monitor_unlock(j->m);
     }
 }
 
@@ -232,6 +275,9 @@ weir_rc sync_job_start(sync_job *j, weir_error *err)
         rc = weir_thread_start(&j->dir[i].thread, i ? "sync-back" : "sync-flow", run_direction,
                                &j->dir[i], err);
     }
+    if (rc == WEIR_OK && j->conf.conf->copy) {
+        rc = weir_thread_start(&j->finish, "sync-finish", run_finish, &j->dir[0], err);
+    }
     if (rc == WEIR_OK) {
         rc = weir_thread_start(&j->watch, "sync-watch", run_watch, j, err);
     }
@@ -254,7 +300,8 @@ void sync_job_stop(sync_job *j)
         j->dir[i].thread = NULL;
     }
     weir_thread_join(j->watch);
-    j->watch = NULL;
+    weir_thread_join(j->finish);
+    j->watch = j->finish = NULL;
 }
 
 void sync_job_free(sync_job *j)

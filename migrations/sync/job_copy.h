@@ -25,4 +25,11 @@ typedef struct sync_begin {
  * the flow is loose. */
 WEIR_MUST_CHECK weir_rc sync_begin_flow(const sync_begin *b, weir_error *err);
 
+/* After the copy: are indexes and constraints left to be built, and where must the flow be first?
+ */
+WEIR_MUST_CHECK weir_rc sync_begin_left(const sync_begin *b, bool *left, uint64_t *loose_until,
+                                        weir_error *err);
+/* Builds them. */
+WEIR_MUST_CHECK weir_rc sync_begin_finish(const sync_begin *b, weir_error *err);
+
 #endif

@@ -94,6 +94,7 @@ static weir_rc fill(weir_pg *pg, const weir_pg_rows *rows, const sync_route *rou
     const weir_relation *rel = m->rel;
     m->table = weir_arena_dupz(a, weir_pg_value(rows, 0, 7));
     m->plain = m->table;
+    m->unquoted = weir_arena_printf(a, "%s.%s", route->schema, route->name);
     m->col = WEIR_ARENA_ARRAY(a, sync_column, rel->n);
     uint16_t wanted = 0;
     for (uint16_t i = 0; i < rel->n; i++) {

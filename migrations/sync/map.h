@@ -19,8 +19,9 @@ typedef struct sync_map {
     sync_route_kind kind;
     sync_rules rules;
     const weir_relation *rel;
-    const char *table; /* quoted schema.name */
-    const char *plain; /* schema.name for messages, = table */
+    const char *table;    /* quoted schema.name */
+    const char *plain;    /* for messages, = table */
+    const char *unquoted; /* schema.name as the crawler writes it */
     uint16_t n;
     sync_column *col; /* in the source's order */
     uint16_t nkey;    /* 0: no key, rows are found by their whole value */
