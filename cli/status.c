@@ -103,6 +103,37 @@ static void show_bridge(weir_arena *a, const weir_json *j)
     }
 }
 
+/* "load 45%" of a build, else the state. */
+static const char *state_text(weir_arena *a, const weir_json *m)
+{
+    double progress = 0;
+    const char *state = field(a, m, "state");
+    const char *step = field(a, m, "step");
+    if (strcmp(state, "building") != 0 || !weir_json_double(m, "progress", &progress)) {
+        return state;
+    }
+    return weir_arena_printf(a, "%s %.0f%%", step[0] ? step : state, progress * 100);
+}
+
+/* Why, or how fast. */
+static const char *progress_text(weir_arena *a, const weir_json *m)
+{
+    double rate = 0, eta = 0;
+    bool rolled_back = false;
+    if (weir_json_double(m, "rows_per_s", &rate) && weir_json_double(m, "eta_s", &eta)) {
+        return weir_arena_printf(a, "%s of %s rows, %.0f rows/s, %.0f s left", field(a, m, "rows"),
+                                 field(a, m, "rows_total"), rate, eta);
+    }
+    if (strcmp(field(a, m, "step"), "verify") == 0) {
+        return weir_arena_printf(a, "%s documents compared  %s", field(a, m, "compared"),
+                                 field(a, m, "reason"));
+    }
+    if (weir_json_bool(m, "rolled_back", &rolled_back) && rolled_back) {
+        return "rolled back: the deployed SELECT is another one";
+    }
+    return field(a, m, "reason");
+}
+
 static void show_models(weir_arena *a, const weir_json *j)
 {
     const weir_json *models = weir_json_get(j, "models");
@@ -114,18 +145,14 @@ static void show_models(weir_arena *a, const weir_json *j)
     (void)weir_json_i64(j, "lag_ms", &lag_ms);
     (void)printf("\n  lag        %s, %lld ms\n", bytes_text(a, lag_bytes), (long long)lag_ms);
     if (weir_json_len(models) > 0) {
-        (void)printf("\n  %s%-24s %-10s %10s %7s%s\n", cli_dim(), "model", "state", "documents",
-                     "parked", cli_plain());
+        (void)printf("\n  %s%-24s %10s  %-14s %10s %7s%s\n", cli_dim(), "model", "generation",
+                     "state", "documents", "parked", cli_plain());
     }
     for (size_t i = 0; i < weir_json_len(models); i++) {
         const weir_json *m = weir_json_at(models, i);
-        double progress = 0;
-        const char *state = field(a, m, "state");
-        if (strcmp(state, "building") == 0 && weir_json_double(m, "progress", &progress)) {
-            state = weir_arena_printf(a, "%s %.0f%%", state, progress * 100);
-        }
-        (void)printf("  %-24s %-10s %10s %7s  %s\n", field(a, m, "name"), state,
-                     field(a, m, "documents"), field(a, m, "parked"), field(a, m, "reason"));
+        (void)printf("  %-24s %10s  %-14s %10s %7s  %s\n", field(a, m, "name"),
+                     field(a, m, "generation"), state_text(a, m), field(a, m, "documents"),
+                     field(a, m, "parked"), progress_text(a, m));
     }
 }
 

@@ -92,7 +92,7 @@ static weir_rc put_emit(proj *p, weir_slice skey, weir_slice whole, const weir_h
     }
     weir_rc rc = weir_state_put(p->st, WEIR_DB_EMIT, skey, (weir_slice){b, n}, err);
     weir_buf_fini(&big);
-    return rc;
+    return rc == WEIR_OK ? proj_recent_add(p, skey, p->position + p->emit_ahead, err) : rc;
 }
 
 static weir_rc unpark(proj *p, proj_model *m, weir_slice skey, weir_error *err)

@@ -70,6 +70,7 @@ typedef struct proj_model {
     bool counted; /* pass_total is known */
     weir_key pass_at;
     uint64_t pass_done, pass_total;
+    size_t pass_unit;  /* rows the next unit of the pass takes */
     int told_permille; /* progress last told to Redis */
     int64_t load_ms;   /* monotonic: when this process began with the pass, 0: not yet */
     int64_t load_took_ms, check_took_ms; /* in this process; 0: not known */
@@ -298,8 +299,13 @@ struct proj {
 
     /* everything again after Redis lost something: emit above `from` */
     bool reemit, sweep_after;
+    bool reemit_recent; /* from the index by position; else from the whole emit map */
     uint64_t reemit_from;
     weir_buf reemit_at;
+    uint64_t reemit_looked; /* entries looked at */
+    weir_buf reemit_keys;   /* u16 length, key: where each of the loaded documents stands */
+    uint64_t recent_floor;
+    bool recent_floor_dirty;
     /* SCAN of Redis for keys that nobody knows */
     bool sweeping, sweep_waits;
     char sweep_cursor[32];
@@ -365,6 +371,21 @@ proj_model *proj_model_of(proj *p, uint32_t id);
 /* Is that document in Redis as far as we know? */
 WEIR_MUST_CHECK weir_rc proj_emit_live(proj *p, uint32_t id, weir_slice key, bool *live,
                                        weir_error *err);
+
+/* recent.c: emitted documents by position */
+typedef struct proj_emitted {
+    weir_slice skey;  /* key of the emit map, within the entry's */
+    weir_slice whole; /* the document's key when skey had to be cut; valid until the next write */
+    bool current;     /* the emit map has it at this very position */
+} proj_emitted;
+weir_slice proj_recent_key(char buf[WEIR_IDKEY_MAX], uint64_t lsn, weir_slice skey);
+WEIR_MUST_CHECK weir_rc proj_recent_add(proj *p, weir_slice skey, uint64_t lsn, weir_error *err);
+void proj_recent_raise(proj *p, uint64_t lsn); /* emissions up to lsn need not be in it */
+WEIR_MUST_CHECK weir_rc proj_recent_trim(proj *p, weir_error *err);
+/* Is everything emitted above from in it? */
+bool proj_recent_covers(const proj *p, uint64_t from);
+WEIR_MUST_CHECK weir_rc proj_recent_look(proj *p, weir_slice key, proj_emitted *out,
+                                         weir_error *err);
 
 /* step_apply.c */
 WEIR_MUST_CHECK weir_rc proj_step_apply(proj *p, weir_error *err);

@@ -156,6 +156,11 @@ weir_rc proj_record_save(proj *p, weir_error *err)
         p->system_id_dirty = false;
         rc = put(p, "system_id", weir_slice_z(p->system_id), err);
     }
+    rc = rc == WEIR_OK ? proj_recent_trim(p, err) : rc;
+    if (rc == WEIR_OK && p->recent_floor_dirty) {
+        p->recent_floor_dirty = false;
+        rc = put_u64(p, "recent", p->recent_floor, err);
+    }
     if (rc == WEIR_OK && p->order_done_dirty) {
         p->order_done_dirty = false;
         rc = put_u64(p, "order", p->order_done, err);
@@ -272,6 +277,12 @@ static weir_rc load_all(proj *p, weir_error *err)
     if (rc == WEIR_OK) {
         rc = get(p, "epoch", &v, err);
         p->epoch = u64_of(v);
+    }
+    if (rc == WEIR_OK) {
+        rc = get(p, "recent", &v, err);
+        /* A state from before there was such an index: nothing is in it yet. */
+        p->recent_floor = v.n ? u64_of(v) : p->position + 1;
+        p->recent_floor_dirty = v.n == 0;
     }
     if (rc == WEIR_OK) {
         rc = get(p, "order", &v, err);
@@ -438,6 +449,8 @@ weir_rc proj_record_discard(proj *p, const char *why, weir_error *err)
     p->tasks = 0;
     p->backlog = 0;
     p->tomb_floor = 0;
+    p->recent_floor = 0;
+    p->recent_floor_dirty = true;
     p->frame = 0;
     p->in_frame = false;
     p->truncating = false;

@@ -251,6 +251,7 @@ static weir_rc open_state(proj *p, weir_error *err)
     weir_render_init(&p->render, p->st, (size_t)s->projector_document_max_bytes);
     weir_buf_init(&p->out.bytes, (size_t)1 << 31);
     weir_buf_init(&p->reemit_at, WEIR_IDKEY_MAX);
+    weir_buf_init(&p->reemit_keys, (size_t)1 << 26);
     weir_buf_init(&p->sweep_keys, (size_t)1 << 28);
     weir_buf_init(&p->removed, (size_t)1 << 24);
     p->frame_a = weir_arena_new(0); /* one frame's events */
@@ -335,6 +336,7 @@ static void free_state(proj *p)
     free(p->system_id);
     weir_buf_fini(&p->out.bytes);
     weir_buf_fini(&p->reemit_at);
+    weir_buf_fini(&p->reemit_keys);
     weir_buf_fini(&p->sweep_keys);
     weir_buf_fini(&p->removed);
     weir_arena_free(p->frame_a);

@@ -96,6 +96,8 @@ static void begin_reemit(proj *p, uint64_t from)
     proj_check_restart(p);
     p->reemit = true;
     p->reemit_from = from;
+    p->reemit_looked = 0;
+    p->reemit_recent = proj_recent_covers(p, from);
     weir_buf_reset(&p->reemit_at);
 }
 

@@ -13,7 +13,10 @@
 
 enum {
     ROWS_PER_UNIT = 2000,
-    PASS_ROWS = 500,
+    PASS_ROWS_MIN = 100, /* of a unit of the pass: as many as fit into PASS_MS */
+    PASS_ROWS_MAX = 4000,
+    PASS_MS = 15, /* live changes wait no longer for their turn */
+    CLOCK_ROWS = 20,
     COUNT_ROWS = 50000,
     DELETES_PER_UNIT = 1000,
     GONE_PAUSE_MS = 10
@@ -165,13 +168,23 @@ static weir_rc pass_row(proj *p, proj_model *m, weir_slice row, weir_buf *key, w
                                                : WEIR_OK;
 }
 
+/* The next unit takes as long as it may. */
+static void adapt_unit(proj_model *m, size_t n, int64_t took_us)
+{
+    size_t fit = n * PASS_MS * 1000 / (size_t)(took_us > 0 ? took_us : 1);
+    fit = fit > 2 * m->pass_unit ? 2 * m->pass_unit : fit;
+    m->pass_unit = fit < PASS_ROWS_MIN ? PASS_ROWS_MIN : fit > PASS_ROWS_MAX ? PASS_ROWS_MAX : fit;
+}
+
 static weir_rc pass_rows(proj *p, proj_model *m, weir_error *err)
 {
+    int64_t began = weir_mono_us();
+    size_t max = m->pass_unit ? m->pass_unit : PASS_ROWS_MIN;
     weir_buf rows;
     weir_buf key;
     weir_buf_init(&rows, (size_t)1 << 31);
     weir_buf_init(&key, (size_t)1 << 30);
-    weir_rc rc = take_rows(p, root_table(m), &m->pass_at, PASS_ROWS, &rows, err);
+    weir_rc rc = take_rows(p, root_table(m), &m->pass_at, max, &rows, err);
     weir_rd rd = weir_rd_of(weir_buf_slice(&rows));
     size_t n = 0;
     bool cut = false;
@@ -181,12 +194,15 @@ static weir_rc pass_rows(proj *p, proj_model *m, weir_error *err)
         rc = pass_row(p, m, row, &key, err);
         set_key(&m->pass_at, rowkey);
         n++;
-        cut = proj_out_is_full(p) && weir_rd_left(&rd) > 0;
+        bool late = n % CLOCK_ROWS == 0 && weir_mono_us() - began > 2 * PASS_MS * 1000;
+        cut = (late || proj_out_is_full(p)) && weir_rd_left(&rd) > 0;
     }
+    m->pass_unit = max;
+    adapt_unit(m, n, weir_mono_us() - began);
     m->pass_done += n;
     weir_buf_fini(&rows);
     weir_buf_fini(&key);
-    if (rc == WEIR_OK && n < PASS_ROWS && !cut) {
+    if (rc == WEIR_OK && n < max && !cut) {
         proj_loaded(p, m);
     }
     return rc;

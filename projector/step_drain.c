@@ -212,38 +212,69 @@ weir_rc proj_step_dirty(proj *p, weir_error *err)
 /* --- everything again
  * ------------------------------------------------------------------------------------------ */
 
+static void reemit_past(proj *p, weir_slice key)
+{
+    weir_buf_reset(&p->reemit_at);
+    weir_buf_puts(&p->reemit_at, key);
+}
+
+/* One entry of the emit map, or of the index by position: into p->dirty when Redis may lack it. */
+static weir_rc load_one(proj *p, weir_slice k, weir_slice v, bool *added, weir_error *err)
+{
+    proj_emitted e = {.skey = k};
+    if (p->reemit_recent) {
+        weir_rc rc = proj_recent_look(p, k, &e, err);
+        if (rc != WEIR_OK) {
+            return rc;
+        }
+    } else {
+        weir_rd rd = weir_rd_of(v);
+        (void)weir_rd_bytes(&rd, 16);
+        e.current = weir_rd_u64(&rd) > p->reemit_from;
+        (void)weir_rd_u8(&rd);
+        e.whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
+    }
+    weir_rd kr = weir_rd_of(e.skey);
+    proj_model *m = proj_model_of(p, weir_rd_u32(&kr));
+    *added = e.current && m && proj_model_renders(m);
+    if (*added) {
+        weir_dirty_add(&p->dirty, &m->bound,
+                       e.whole.n ? e.whole : weir_rd_bytes(&kr, weir_rd_left(&kr)));
+        weir_buf_u16(&p->reemit_keys, (uint16_t)k.n);
+        weir_buf_puts(&p->reemit_keys, k);
+    }
+    return WEIR_OK;
+}
+
 /* The next emitted documents above reemit_from into p->dirty. *end: none is left. */
 static weir_rc load_emitted(proj *p, bool *end, weir_error *err)
 {
+    char buf[WEIR_IDKEY_MAX];
     weir_scan s;
+    weir_slice none = {NULL, 0};
     size_t left = REEMIT_SCAN;
     weir_slice at = weir_buf_slice(&p->reemit_at);
-    weir_rc rc = weir_scan_start(p->st, &s, WEIR_DB_EMIT, (weir_slice){NULL, 0}, at, err);
+    if (at.n == 0 && p->reemit_recent) {
+        at = proj_recent_key(buf, p->reemit_from + 1, none);
+    }
+    weir_rc rc =
+        weir_scan_start(p->st, &s, p->reemit_recent ? WEIR_DB_RECENT : WEIR_DB_EMIT, none, at, err);
     *end = false;
     while (rc == WEIR_OK && left-- > 0 && p->dirty.n < KEYS_PER_STEP) {
+        bool added = false;
         weir_slice k;
         weir_slice v;
         rc = weir_scan_next(&s, &k, &v, err);
         if (rc != WEIR_OK) {
             break;
         }
-        if (at.n && weir_slice_eq(at, k)) {
+        if (weir_slice_eq(weir_buf_slice(&p->reemit_at), k)) {
             continue; /* where the last step ended */
         }
-        weir_rd rd = weir_rd_of(v);
-        (void)weir_rd_bytes(&rd, 16);
-        uint64_t lsn = weir_rd_u64(&rd);
-        (void)weir_rd_u8(&rd);
-        weir_slice whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
-        weir_rd kr = weir_rd_of(k);
-        proj_model *m = proj_model_of(p, weir_rd_u32(&kr));
-        if (m && proj_model_renders(m) && lsn > p->reemit_from) {
-            weir_dirty_add(&p->dirty, &m->bound,
-                           whole.n ? whole : weir_rd_bytes(&kr, weir_rd_left(&kr)));
-        } else if (p->dirty.n == 0) {
-            weir_buf_reset(&p->reemit_at);
-            weir_buf_puts(&p->reemit_at, k);
-            at = weir_buf_slice(&p->reemit_at);
+        p->reemit_looked++;
+        rc = load_one(p, k, v, &added, err);
+        if (rc == WEIR_OK && !added && p->dirty.n == 0) {
+            reemit_past(p, k);
         }
     }
     weir_scan_end(p->st, &s);
@@ -255,24 +286,23 @@ static weir_rc reemit_body(proj *p, weir_error *err)
 {
     bool end = false;
     weir_dirty_reset(&p->dirty);
+    weir_buf_reset(&p->reemit_keys);
     weir_rc rc = load_emitted(p, &end, err);
+    weir_rd places = weir_rd_of(weir_buf_slice(&p->reemit_keys));
     size_t i = 0;
     for (; i < p->dirty.n && rc == WEIR_OK && !proj_out_is_full(p); i++) {
-        char buf[WEIR_IDKEY_MAX];
-        bool cut = false;
         weir_slice key = weir_dirty_text(&p->dirty, i);
         proj_model *m = owner(p, p->dirty.keys[i].model);
         rc = proj_emit(p, m, key, true, err);
-        weir_slice skey = weir_dockey_state(buf, m->id, key, &cut);
-        weir_buf_reset(&p->reemit_at);
-        weir_buf_puts(&p->reemit_at, skey);
+        reemit_past(p, weir_rd_bytes(&places, weir_rd_u16(&places)));
     }
     weir_metric_add(p->num.reemitted, (int64_t)i);
     if (rc == WEIR_OK && end && i == p->dirty.n) {
         p->reemit = false;
         p->out.models_changed = p->out.models_changed || p->held_back;
         p->held_back = false;
-        WEIR_INFO("PROJ-REEMIT-DONE", "Redis has everything");
+        WEIR_INFO("PROJ-REEMIT-DONE", "Redis has everything, looked_at=%llu",
+                  (unsigned long long)p->reemit_looked);
     }
     return rc;
 }

@@ -3,6 +3,7 @@
  * kept before weir_state_commit.
  *
  *   meta    name                                 see the service
+ *   recent  lsn:u64 document's key in emit       empty (projector/recent.c)
  *   row     table:u32 row-key                    the row (row.h)
  *   idx     index:u32 columns row-key            empty
  *   emit    model:u32 document-key               hash:16 lsn:u64 flags:u8 [the whole key when it
@@ -30,6 +31,7 @@ typedef enum weir_db {
     WEIR_DB_PARKED,
     WEIR_DB_DIRTY,
     WEIR_DB_TASK,
+    WEIR_DB_RECENT,
     WEIR_DB_COUNT
 } weir_db;
 

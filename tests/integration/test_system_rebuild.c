@@ -469,6 +469,62 @@ static void test_a_new_model_reads_nothing(void **state)
     sys_verify(s);
 }
 
+/* --- a reconnect ------------------------------------------------------------------------------ */
+
+/* How many times the projector has caught up with Redis, and how many documents it looked at for
+ * the last. */
+struct caught_up {
+    int times;
+    long long looked_at;
+};
+
+static struct caught_up caught_up(void)
+{
+    static const char mark[] = "looked_at=";
+    struct caught_up c = {0, 0};
+    weir_error err = {0};
+    weir_arena *a = weir_arena_new(0);
+    weir_slice text = {NULL, 0};
+    const char *path = weir_arena_printf(a, "%s/.weir/log/projector.log", app.app.dir);
+    if (weir_file_read(path, 1 << 24, a, &text, &err) == WEIR_OK && text.n > 0) {
+        const char *at = weir_arena_dupz(a, text);
+        while ((at = strstr(at, mark)) != NULL) {
+            at += strlen(mark);
+            c.times++;
+            c.looked_at = strtoll(at, NULL, 10);
+        }
+    }
+    weir_arena_free(a);
+    return c;
+}
+
+static bool once_more(void *arg)
+{
+    return caught_up().times > *(int *)arg;
+}
+
+/* What Redis may lack after a lost connection is found by position, not by looking at every
+ * document. */
+static void test_a_reconnect_looks_at_little(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    weir_error err = {0};
+    const weir_redis_reply *r = NULL;
+    sys_sql(s, "UPDATE orders SET mark = mark + 1 WHERE id <= 3; UPDATE order_line SET mark = mark "
+               "+ 1 WHERE order_id <= 3");
+    sys_settle(s);
+    int before = caught_up().times;
+    weir_slice kill_all[] = {WEIR_SLICE_LIT("CLIENT"), WEIR_SLICE_LIT("KILL"),
+                             WEIR_SLICE_LIT("TYPE"),   WEIR_SLICE_LIT("normal"),
+                             WEIR_SLICE_LIT("SKIPME"), WEIR_SLICE_LIT("yes")};
+    assert_rc(WEIR_OK, weir_redisc_call(s->app.redis, &r, 6, kill_all, &err), &err);
+    sys_sql(s, "UPDATE orders SET mark = mark WHERE id = 4");
+    sys_await(s, once_more, &before, READY_MS, "the projector to catch up with Redis");
+    assert_in_range(caught_up().looked_at, 0, 10);
+    sys_same(s, (uint64_t)orders);
+}
+
 static int close_group(void **state)
 {
     (void)state;
@@ -485,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_deploy_and_back),
         cmocka_unit_test(test_differences_refuse),
         cmocka_unit_test(test_a_new_model_reads_nothing),
+        cmocka_unit_test(test_a_reconnect_looks_at_little),
         cmocka_unit_test(test_crashes),
     };
     const struct CMUnitTest only[] = {cmocka_unit_test(test_under_load)};
