@@ -8,7 +8,7 @@
 
 struct brg_assembler {
     brg_relcat *relcat;
-    brg_window *window;
+    brg_windows *windows;
     brg_sink sink;
     size_t target_bytes;
     weir_cursor head;
@@ -23,12 +23,12 @@ struct brg_assembler {
     size_t rels_cap;
 };
 
-brg_assembler *brg_assembler_new(brg_relcat *relcat, brg_window *window, const brg_sink *sink,
+brg_assembler *brg_assembler_new(brg_relcat *relcat, brg_windows *windows, const brg_sink *sink,
                                  weir_cursor head, size_t target_bytes)
 {
     brg_assembler *s = weir_xcalloc(1, sizeof *s);
     s->relcat = relcat;
-    s->window = window;
+    s->windows = windows;
     s->sink = *sink;
     s->head = head;
     s->target_bytes = target_bytes;
@@ -50,7 +50,7 @@ void brg_assembler_reset(brg_assembler *s)
     s->in_tx = s->open = false;
     weir_buf_reset(&s->b);
     brg_relcat_unbind_all(s->relcat);
-    brg_window_broken(s->window);
+    brg_windows_broken(s->windows);
 }
 
 bool brg_assembler_in_tx(const brg_assembler *s)
@@ -141,7 +141,7 @@ static weir_rc on_begin(brg_assembler *s, const weir_pgo *m, weir_error *err)
                               .commit_lsn = m->u.begin.final_lsn,
                               .commit_us = m->u.begin.commit_us};
     if (!s->skipping) {
-        brg_window_begin(s->window, m->u.begin.xid);
+        brg_windows_begin(s->windows, m->u.begin.xid);
     }
     return WEIR_OK;
 }
@@ -195,9 +195,7 @@ static weir_rc on_relation(brg_assembler *s, const weir_pgo *m, weir_error *err)
         return rc;
     }
     brg_relcat_bind(s->relcat, &m->u.relation, version);
-    if (brg_window_watches(s->window, m->u.relation.oid)) {
-        brg_window_relation(s->window, &m->u.relation);
-    }
+    brg_windows_relation(s->windows, &m->u.relation);
     return WEIR_OK;
 }
 
@@ -241,9 +239,7 @@ static weir_rc on_row(brg_assembler *s, const weir_pgo *m, weir_error *err)
     if (ev.old_kind == WEIR_OLD_ROW) {
         fill_unchanged(&ev.new_row, &ev.old_row);
     }
-    if (brg_window_watches(s->window, m->u.row.oid)) {
-        brg_window_note(s->window, &ev);
-    }
+    brg_windows_note(s->windows, m->u.row.oid, &ev);
     return put(s, &ev, err);
 }
 
@@ -261,9 +257,7 @@ static weir_rc on_truncate(brg_assembler *s, const weir_pgo *m, weir_error *err)
             return rc;
         }
         s->rels[i] = rel->version;
-        if (brg_window_watches(s->window, rel->oid)) {
-            brg_window_truncated(s->window);
-        }
+        brg_windows_truncated(s->windows, rel->oid);
     }
     weir_ev ev = {
         .kind = WEIR_EV_TRUNCATE, .flags = m->u.truncate.flags, .nrels = n, .rels = s->rels};
@@ -361,6 +355,7 @@ weir_rc brg_assembler_chunk_put(brg_assembler *s, const weir_ev *ev, weir_error 
     }
     if (!s->open) {
         s->fh = (weir_frame_head){.kind = WEIR_FRAME_CHUNK,
+                                  .xid = s->head.sub, /* with commit_lsn its whole place */
                                   .commit_lsn = s->head.lsn,
                                   .commit_us = weir_wall_us() - WEIR_PG_EPOCH_US};
         begin_frame(s);
@@ -375,4 +370,9 @@ weir_rc brg_assembler_chunk_end(brg_assembler *s, weir_error *err)
         return WEIR_OK;
     }
     return emit(s, s->head, true, (weir_cursor){s->head.lsn, s->head.sub + 1}, err);
+}
+
+weir_rc brg_assembler_crawl(brg_assembler *s, weir_buf *batch, weir_error *err)
+{
+    return s->sink.crawl(s->sink.arg, batch, err);
 }

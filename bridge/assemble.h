@@ -10,7 +10,7 @@
 
 #include "bridge/frame_ref.h"
 #include "bridge/relcat.h"
-#include "bridge/window.h"
+#include "bridge/windows.h"
 #include "libweir/codec/pgoutput.h"
 
 typedef struct brg_sink {
@@ -22,12 +22,15 @@ typedef struct brg_sink {
     /* The head moved without a frame. */
     void (*moved)(void *arg, weir_cursor head);
     void *arg;
+    /* Small changes to what is kept of a crawl (batch.h), durable no earlier than the frames before
+     * and no later than those after. Takes batch. */
+    weir_rc (*crawl)(void *arg, weir_buf *batch, weir_error *err);
 } brg_sink;
 
 typedef struct brg_assembler brg_assembler;
 
 /* Borrows all. target_bytes: where a transaction is cut into parts. */
-brg_assembler *brg_assembler_new(brg_relcat *relcat, brg_window *window, const brg_sink *sink,
+brg_assembler *brg_assembler_new(brg_relcat *relcat, brg_windows *windows, const brg_sink *sink,
                                  weir_cursor head, size_t target_bytes);
 void brg_assembler_free(brg_assembler *s);
 
@@ -54,5 +57,7 @@ WEIR_MUST_CHECK weir_rc brg_assembler_version(brg_assembler *s, const weir_relat
 WEIR_MUST_CHECK weir_rc brg_assembler_chunk_put(brg_assembler *s, const weir_ev *ev,
                                                 weir_error *err);
 WEIR_MUST_CHECK weir_rc brg_assembler_chunk_end(brg_assembler *s, weir_error *err);
+/* Hands the batch to the sink, behind everything emitted so far. */
+WEIR_MUST_CHECK weir_rc brg_assembler_crawl(brg_assembler *s, weir_buf *batch, weir_error *err);
 
 #endif

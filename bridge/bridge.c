@@ -13,13 +13,15 @@
 #include "libweir/base/log.h"
 #include "libweir/base/str.h"
 
-enum { STOP_MAX_MS = 8000 };
+enum { STOP_MAX_MS = 8000, WINDOW_BYTES = 16 * 1024 * 1024 };
 
 typedef struct bridge {
     brg_shared s;
     brg_port *port;
+    brg_windows *windows;
     brg_reader *reader;
     brg_copier *copier;
+    brg_crawl *crawl;
     brg_feed *feed;
     brg_status *status;
     weir_thread *threads[4];
@@ -113,10 +115,14 @@ static weir_rc start(bridge *b, weir_error *err)
     if (rc == WEIR_OK) {
         b->port = brg_port_new(s);
         b->copier = brg_copier_new(s, b->port);
-        rc = brg_reader_new(&b->reader, s, b->port, err);
+        b->windows = brg_windows_new(WINDOW_BYTES);
+        rc = brg_crawl_open(&b->crawl, s, b->port, b->windows, err);
     }
     if (rc == WEIR_OK) {
-        rc = brg_feed_open(&b->feed, s, b->copier, err);
+        rc = brg_reader_new(&b->reader, s, b->port, b->windows, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = brg_feed_open(&b->feed, s, b->copier, b->crawl, err);
     }
     if (rc == WEIR_OK) {
         rc = brg_status_open(&b->status, s, b->feed, err);
@@ -132,6 +138,9 @@ static weir_rc start(bridge *b, weir_error *err)
     }
     if (rc == WEIR_OK) {
         rc = start_thread(b, "brg-watch", brg_watch_run, s, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = brg_crawl_go(b->crawl, err);
     }
     return rc;
 }
@@ -159,6 +168,9 @@ static bool stop_threads(bridge *b)
     (void)k;
     if (b->copier) {
         brg_copier_interrupt(b->copier);
+    }
+    if (b->crawl) {
+        brg_crawl_interrupt(b->crawl);
     }
     bool ended = wait_running(s, b->nthreads > 0 ? 1 : 0, end);
     if (s->ring) {
@@ -192,6 +204,8 @@ weir_rc brg_bridge_run(const weir_settings *settings, weir_error *err)
     brg_feed_close(b.feed);
     brg_reader_free(b.reader);
     brg_copier_free(b.copier);
+    brg_crawl_close(b.crawl);
+    brg_windows_free(b.windows);
     brg_port_free(b.port);
     if (b.s.loop) {
         weir_loop_free(b.s.loop);

@@ -93,9 +93,14 @@ weir_rc brg_catalog_tables(weir_pg *pg, const char *publication, const char *sch
     return WEIR_OK;
 }
 
-static void put_from(weir_buf *b, const brg_table *t, const char **glue)
+static void put_from(weir_buf *b, const brg_table *t, const char *where, const char **glue)
 {
-    weir_buf_printf(b, "SELECT %s FROM %s", t->columns, t->source);
+    weir_buf_printf(b, "SELECT %s", t->columns);
+    if (where) {
+        /* on a line of its own, so that it may end in a comment */
+        weir_buf_printf(b, ", (%s\n) IS TRUE AS \"weir wants\"", where);
+    }
+    weir_buf_printf(b, " FROM %s", t->source);
     *glue = " WHERE ";
     if (t->filter) {
         weir_buf_printf(b, " WHERE (%s)", t->filter);
@@ -103,28 +108,59 @@ static void put_from(weir_buf *b, const brg_table *t, const char **glue)
     }
 }
 
-const char *brg_catalog_chunk_sql(const brg_table *t, weir_arena *a, bool after, int64_t limit)
+static bool is_key(const brg_table *t, uint16_t col)
 {
-    weir_buf b;
-    const char *glue;
-    weir_buf_init(&b, SQL_MAX_BYTES);
-    put_from(&b, t, &glue);
-    if (after) {
-        weir_buf_printf(&b, "%s(", glue);
-        put_columns(&b, a, t, true);
-        weir_buf_putz(&b, ") > (");
-        for (uint16_t i = 0; i < t->nkey; i++) {
-            weir_buf_printf(&b, "%s$%u", i ? ", " : "", i + 1u);
+    for (uint16_t i = 0; i < t->nkey; i++) {
+        if (t->key[i] == col) {
+            return true;
         }
-        weir_buf_putz(&b, ")");
+    }
+    return false;
+}
+
+static void put_wanted(weir_buf *b, weir_arena *a, const brg_table *t)
+{
+    weir_buf_putz(b, "SELECT ");
+    for (uint16_t i = 0; i < t->rel.n; i++) {
+        const char *name = weir_pg_ident(a, t->rel.cols[i].name);
+        weir_buf_printf(b, is_key(t, i) ? "%s, " : "CASE WHEN \"weir wants\" THEN %s END, ", name);
+    }
+    weir_buf_putz(b, "\"weir wants\" FROM (");
+}
+
+static void put_chunk(weir_buf *b, const brg_table *t, weir_arena *a, bool after, int64_t limit,
+                      const char *where)
+{
+    const char *glue;
+    put_from(b, t, where, &glue);
+    if (after) {
+        weir_buf_printf(b, "%s(", glue);
+        put_columns(b, a, t, true);
+        weir_buf_putz(b, ") > (");
+        for (uint16_t i = 0; i < t->nkey; i++) {
+            weir_buf_printf(b, "%s$%u", i ? ", " : "", i + 1u);
+        }
+        weir_buf_putz(b, ")");
     }
     if (t->nkey) {
-        weir_buf_putz(&b, " ORDER BY ");
-        put_columns(&b, a, t, true);
+        weir_buf_putz(b, " ORDER BY ");
+        put_columns(b, a, t, true);
     }
     if (limit) {
-        weir_buf_printf(&b, " LIMIT %lld", (long long)limit);
+        weir_buf_printf(b, " LIMIT %lld", (long long)limit);
     }
+}
+
+const char *brg_catalog_chunk_sql(const brg_table *t, weir_arena *a, bool after, int64_t limit,
+                                  const char *where)
+{
+    weir_buf b;
+    weir_buf_init(&b, SQL_MAX_BYTES);
+    if (where) {
+        put_wanted(&b, a, t);
+    }
+    put_chunk(&b, t, a, after, limit, where);
+    weir_buf_putz(&b, where ? ") weir" : "");
     return text_in(a, &b);
 }
 
@@ -134,7 +170,7 @@ const char *brg_catalog_keys_sql(const brg_table *t, weir_arena *a, const weir_t
     weir_buf b;
     const char *glue;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    put_from(&b, t, &glue);
+    put_from(&b, t, NULL, &glue);
     weir_buf_printf(&b, "%s(", glue);
     put_columns(&b, a, t, true);
     weir_buf_putz(&b, ") IN (");
@@ -155,7 +191,7 @@ const char *brg_catalog_copy_sql(const brg_table *t, weir_arena *a)
     const char *glue;
     weir_buf_init(&b, SQL_MAX_BYTES);
     weir_buf_putz(&b, "COPY (");
-    put_from(&b, t, &glue);
+    put_from(&b, t, NULL, &glue);
     weir_buf_putz(&b, ") TO STDOUT");
     return text_in(a, &b);
 }

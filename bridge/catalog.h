@@ -23,8 +23,11 @@ WEIR_MUST_CHECK weir_rc brg_catalog_tables(weir_pg *pg, const char *publication,
                                            size_t *n, weir_error *err);
 
 /* SELECT of a chunk: rows after lo (n = 0: from the start) in key order, at most limit (0: all).
- * Parameters are lo's texts. keys: instead, exactly these keys (inlined as literals). */
-const char *brg_catalog_chunk_sql(const brg_table *t, weir_arena *a, bool after, int64_t limit);
+ * Parameters are lo's texts. where (may be NULL): a further column tells whether the row is wanted;
+ * those that are not have only their key, and are there so that the chunk ends where its reading
+ * did. keys: instead, exactly these keys (inlined as literals). */
+const char *brg_catalog_chunk_sql(const brg_table *t, weir_arena *a, bool after, int64_t limit,
+                                  const char *where);
 const char *brg_catalog_keys_sql(const brg_table *t, weir_arena *a, const weir_tuple *keys,
                                  size_t n);
 const char *brg_catalog_copy_sql(const brg_table *t, weir_arena *a);

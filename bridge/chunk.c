@@ -131,15 +131,48 @@ static weir_rc emit_keyless(brg_chunk *c, brg_assembler *as, brg_window *w, uint
     return rc;
 }
 
+/* Only what is known of the row: its other columns stay what they are, wherever it is. */
+static weir_rc put_known(brg_assembler *as, uint32_t version, const weir_tuple *row,
+                         weir_error *err)
+{
+    weir_ev ev = {.kind = WEIR_EV_UPDATE, .rel = version, .new_row = *row};
+    return brg_assembler_chunk_put(as, &ev, err);
+}
+
+typedef struct arrivals {
+    brg_assembler *as;
+    uint32_t version;
+    uint64_t *emitted;
+    weir_rc rc;
+    weir_error *err;
+} arrivals;
+
+static void put_arrived(void *arg, const weir_tuple *row, bool whole)
+{
+    arrivals *to = arg;
+    if (to->rc == WEIR_OK) {
+        to->rc = whole ? put_read(to->as, to->version, row, to->err)
+                       : put_known(to->as, to->version, row, to->err);
+        (*to->emitted)++;
+    }
+}
+
 static weir_rc emit_keyed(brg_chunk *c, brg_assembler *as, brg_window *w, uint32_t version,
                           uint64_t *emitted, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
     for (size_t i = 0; i < c->nrows && rc == WEIR_OK; i++) {
-        if (brg_window_merge(w, &c->snapshot, &c->rows[i]) != BRG_ROW_GONE) {
-            rc = put_read(as, version, &c->rows[i], err);
+        brg_merge m = brg_window_merge(w, &c->snapshot, &c->rows[i]);
+        if (m != BRG_ROW_GONE) {
+            rc = m == BRG_ROW_PARTIAL ? put_known(as, version, &c->rows[i], err)
+                                      : put_read(as, version, &c->rows[i], err);
             (*emitted)++;
         }
+    }
+    if (rc == WEIR_OK && c->range) {
+        arrivals to = {as, version, emitted, WEIR_OK, err};
+        brg_window_arrived(w, &c->snapshot, put_arrived, &to);
+        rc = to.rc;
     }
     return rc;
 }

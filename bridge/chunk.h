@@ -29,7 +29,8 @@ WEIR_MUST_CHECK weir_rc brg_chunk_add(brg_chunk *c, const weir_tuple *row, weir_
 weir_tuple brg_chunk_last_key(const brg_chunk *c, weir_arena *a);
 
 /* Reader thread, between two transactions, when the head has passed passed_lsn. *redo: not merged,
- * read it again (a reason). *emitted: rows put into the stream. */
+ * read it again (a reason). *emitted: rows put into the stream. With range, every row that exists
+ * in (lo, hi] at this place is among them, directly before the RANGE event. */
 WEIR_MUST_CHECK weir_rc brg_chunk_emit(brg_chunk *c, brg_assembler *as, brg_window *w,
                                        const char **redo, uint64_t *emitted, weir_error *err);
 /* The events that end a table's copy: the range (when c says so) and completion. */

@@ -167,15 +167,21 @@ void brg_copier_interrupt(brg_copier *c)
     weir_monitor_unlock(c->m);
 }
 
+static void unwatch(brg_source *src)
+{
+    weir_error err;
+    brg_ask q = {.kind = BRG_ASK_UNWATCH, .window = src->window};
+    if (brg_port_ask(src->port, &q, BRG_STREAM_WAIT_MS, &err) != WEIR_OK) {
+        WEIR_DEBUG("BRG-STOP", "%s", err.msg);
+    }
+}
+
 static weir_rc run_tables(brg_copier *c, job *j, weir_error *err)
 {
-    brg_table_copy tc = {.s = c->s,
-                         .port = c->port,
-                         .copy_id = j->copy_id,
-                         .progress = on_progress,
-                         .connected = on_connected,
-                         .arg = c};
-    weir_rc rc = brg_copy_barrier(&tc, err);
+    brg_source src = {.s = c->s, .port = c->port, .connected = on_connected, .arg = c};
+    brg_table_copy tc = {
+        .src = &src, .copy_id = j->copy_id, .crawl_table = -1, .progress = on_progress, .arg = c};
+    weir_rc rc = brg_source_barrier(&src, err);
     for (size_t i = j->view.tables_done; rc == WEIR_OK && i < j->n; i++) {
         tc.schema = j->tables[i].schema.p;
         tc.name = j->tables[i].name.p;
@@ -186,8 +192,8 @@ static weir_rc run_tables(brg_copier *c, job *j, weir_error *err)
             weir_monitor_unlock(c->m);
         }
     }
-    on_connected(c, NULL);
-    weir_pg_close(tc.pg);
+    unwatch(&src);
+    brg_source_close(&src);
     return rc;
 }
 

@@ -3,22 +3,19 @@
 #include "bridge/copy_table.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 
 enum {
-    CHUNK_BYTES = 8 * 1024 * 1024,
     KEYLESS_BYTES = 256 * 1024 * 1024,
     ROW_BYTES_MAX = 1024 * 1024 * 1024,
-    WAIT_STREAM_MS = 60000,
+    SHAPE_MAX_BYTES = 8 * 1024 * 1024,
     ROWS_LEAST = 50,
+    ROWS_MOST = 1000000,
     TRIES_MAX = 500,
-    RETRY_MS = 200,
-    BARRIER_STEP_MS = 20,
-    BARRIER_REPORT_MS = 5000,
+    RETRY_FIRST_MS = 20,
+    RETRY_MAX_MS = 200,
     MOVED_BATCH = 500,
 };
 
@@ -26,250 +23,124 @@ typedef struct run {
     brg_table_copy *c;
     weir_arena *ta; /* the table's description */
     brg_table *table;
+    weir_hash128 shape;
     weir_arena *la, *lb; /* the last key lives in la; lb takes the next */
     weir_tuple lo;
     int64_t limit;
     int tries;
     bool restart; /* the description changed: what was noted by the old one is of no use */
+    brg_copy_step step;
 } run;
 
-static weir_rc connect_pg(brg_table_copy *c, weir_error *err)
+static brg_shared *shared(const run *r)
 {
-    if (c->pg && weir_pg_ok(c->pg)) {
-        return WEIR_OK;
-    }
-    c->connected(c->arg, NULL);
-    weir_pg_close(c->pg);
-    c->pg = NULL;
-    weir_pg_conf conf = {.uri = c->s->settings->postgres_uri,
-                         .application_name = "weir-bridge-copy",
-                         .wait_max_ms = 120000};
-    weir_rc rc = weir_pg_open(&c->pg, &conf, err);
-    c->connected(c->arg, c->pg);
-    return rc;
+    return r->c->src->s;
 }
 
-static weir_rc report_barrier(weir_pg *pg, const char *xid, weir_error *err)
+static void on_note(void *arg, const brg_ask *q, weir_buf *batch)
 {
-    const char *params[] = {xid};
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_query(
-        pg,
-        "SELECT coalesce(string_agg(pid::text, ', '), '?') FROM pg_stat_activity "
-        "WHERE backend_xid IS NOT NULL AND age(backend_xid) > 0 AND $1::xid8 IS NOT NULL",
-        1, params, &rows, err);
-    if (rc == WEIR_OK) {
-        WEIR_WARN("BRG-COPY-WAITS", "transactions older than the copy are still open; pids=%.200s",
-                  weir_pg_valuez(rows, 0, 0));
-        weir_pg_rows_free(rows);
-    }
-    return rc;
-}
-
-weir_rc brg_copy_barrier(brg_table_copy *c, weir_error *err)
-{
-    weir_pg_rows *rows = NULL;
-    char xid[32];
-    weir_rc rc = connect_pg(c, err);
-    if (rc == WEIR_OK) {
-        rc = weir_pg_query(c->pg, "SELECT pg_current_xact_id()", 0, NULL, &rows, err);
-    }
-    if (rc != WEIR_OK) {
-        return rc;
-    }
-    (void)snprintf(xid, sizeof xid, "%s", weir_pg_valuez(rows, 0, 0));
-    weir_pg_rows_free(rows);
-    const char *params[] = {xid};
-    int64_t report_at = weir_mono_ms() + BARRIER_REPORT_MS;
-    while (!brg_stopping(c->s)) {
-        /* Our own xid is newer than every transaction that could have written before now without
-         * being in the stream. */
-        rc = weir_pg_query(c->pg, "SELECT pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8", 1,
-                           params, &rows, err);
-        if (rc != WEIR_OK) {
-            return rc;
-        }
-        bool over = strcmp(weir_pg_valuez(rows, 0, 0), "t") == 0;
-        weir_pg_rows_free(rows);
-        if (over) {
-            return WEIR_OK;
-        }
-        if (weir_mono_ms() > report_at) {
-            report_at += BARRIER_REPORT_MS;
-            rc = report_barrier(c->pg, xid, err);
-            if (rc != WEIR_OK) {
-                return rc;
-            }
-        }
-        brg_pause(c->s, BARRIER_STEP_MS);
-    }
-    return weir_fail(err, WEIR_E_EOF, 0, "stopping");
-}
-
-/* What S and L are: the snapshot every row of the chunk is read in, and a position the stream must
- * pass. The lock comes before the snapshot: TRUNCATE ignores snapshots, so one that commits between
- * S and the rows would make the chunk empty without being in the stream yet. */
-static weir_rc begin_snapshot(weir_pg *pg, const brg_table *t, brg_chunk *ch, weir_error *err)
-{
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_script(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
-    if (rc == WEIR_OK) {
-        rc = weir_pg_query(
-            pg, weir_arena_printf(ch->a, "LOCK TABLE %s IN ACCESS SHARE MODE", t->source), 0, NULL,
-            NULL, err);
-    }
-    if (rc == WEIR_OK) {
-        rc = weir_pg_query(pg,
-                           "SELECT pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text",
-                           0, NULL, &rows, err);
-    }
-    if (rc != WEIR_OK) {
-        return rc;
-    }
-    uint64_t *xip = WEIR_ARENA_ARRAY(ch->a, uint64_t, BRG_XIP_MAX);
-    if (!xip || !weir_snapshot_parse(weir_pg_value(rows, 0, 0), xip, BRG_XIP_MAX, &ch->snapshot) ||
-        !weir_lsn_parse(weir_pg_value(rows, 0, 1), &ch->passed_lsn)) {
-        rc = weir_fail(err, WEIR_E_PROTO, 0, "the server gave no snapshot or position");
-    }
-    weir_pg_rows_free(rows);
-    return rc;
-}
-
-static void row_of(const weir_pg_rows *r, weir_tuple *row)
-{
-    row->n = (uint16_t)weir_pg_ncols(r);
-    for (int i = 0; i < row->n; i++) {
-        bool null = weir_pg_isnull(r, 0, i);
-        row->v[i] = (weir_val){null ? WEIR_VAL_NULL : WEIR_VAL_TEXT,
-                               null ? (weir_slice){NULL, 0} : weir_pg_value(r, 0, i)};
-    }
-}
-
-/* Rows until the end or, for tables with a key, until the chunk is large enough. *whole: it was the
- * end. */
-static weir_rc read_rows(run *r, brg_chunk *ch, const char *sql, int64_t limit, bool *whole,
-                         weir_error *err)
-{
-    weir_val v[WEIR_COLUMNS_MAX];
-    weir_tuple row = {0, v};
-    const char *params[BRG_KEYS_MAX];
-    bool after = limit && r->lo.n;
-    weir_arena *a = weir_arena_new(0);
-    for (uint16_t i = 0; after && i < r->lo.n; i++) {
-        params[i] = weir_arena_dupz(a, r->lo.v[i].text);
-    }
-    *whole = false;
-    weir_rc rc = weir_pg_stream_start(r->c->pg, sql, after ? r->lo.n : 0, params, err);
-    while (rc == WEIR_OK) {
-        const weir_pg_rows *pr = NULL;
-        rc = weir_pg_stream_next(r->c->pg, &pr, err);
-        if (rc == WEIR_E_EOF) {
-            *whole = limit == 0 || (int64_t)ch->nrows < limit;
-            rc = WEIR_OK;
-            break;
-        }
-        if (rc == WEIR_OK) {
-            row_of(pr, &row);
-            rc = brg_chunk_add(ch, &row, err);
-        }
-        if (rc == WEIR_OK && limit && weir_arena_used(ch->a) > CHUNK_BYTES) {
-            break;
-        }
-    }
-    weir_arena_free(a);
-    return rc;
-}
-
-/* The stream ends at what is flushed, and reading alone writes WAL (pages are pruned) that nobody
- * commits: an idle server would flush it after seconds. A commit does it now. */
-static weir_rc flush_to(weir_pg *pg, uint64_t lsn, weir_error *err)
-{
-    char text[WEIR_LSN_TEXT_MAX];
-    const char *params[] = {weir_lsn_print(lsn, text)};
-    return weir_pg_query(pg,
-                         "SELECT pg_logical_emit_message(true, 'weir.heartbeat', '') "
-                         "WHERE pg_current_wal_flush_lsn() < $1::pg_lsn",
-                         1, params, NULL, err);
-}
-
-static weir_rc read_chunk(run *r, brg_chunk *ch, const char *sql, int64_t limit, bool *whole,
-                          weir_error *err)
-{
-    weir_rc rc = connect_pg(r->c, err);
-    if (rc == WEIR_OK) {
-        rc = begin_snapshot(r->c->pg, r->table, ch, err);
-    }
-    if (rc == WEIR_OK) {
-        rc = read_rows(r, ch, sql, limit, whole, err);
-    }
-    if (r->c->pg && weir_pg_ok(r->c->pg)) {
-        weir_error ignored;
-        weir_rc end = weir_pg_script(r->c->pg, "ROLLBACK", rc == WEIR_OK ? err : &ignored);
-        rc = rc == WEIR_OK ? end : rc;
-    }
-    return rc == WEIR_OK ? flush_to(r->c->pg, ch->passed_lsn, err) : rc;
+    run *r = arg;
+    r->step.rows = q->emitted;
+    r->c->note(r->c->arg, &r->step, batch);
 }
 
 static weir_rc ask(run *r, brg_ask *q, weir_error *err)
 {
     q->table = r->table;
-    return brg_port_ask(r->c->port, q, WAIT_STREAM_MS, err);
+    q->window = r->c->src->window;
+    q->crawl_table = r->c->crawl_table;
+    return brg_port_ask(r->c->src->port, q, BRG_STREAM_WAIT_MS, err);
 }
 
-static bool same_table(const brg_table *x, const brg_table *y)
+/* With what to keep of it. */
+static weir_rc ask_noted(run *r, brg_ask *q, brg_copy_step step, weir_error *err)
+{
+    r->step = step;
+    r->step.table = r->table;
+    r->step.shape = r->shape;
+    if (r->c->note) {
+        q->note = on_note;
+        q->note_arg = r;
+    }
+    return ask(r, q, err);
+}
+
+static bool shape_of(const brg_table *t, weir_hash128 *out)
 {
     weir_buf b;
-    weir_buf_init(&b, CHUNK_BYTES);
-    weir_relation_encode(&b, &x->rel);
-    size_t n = b.n;
-    weir_relation_encode(&b, &y->rel);
-    bool same = !b.failed && b.n == 2 * n && memcmp(b.p, b.p + n, n) == 0 && x->nkey == y->nkey &&
-                memcmp(x->key, y->key, x->nkey * sizeof x->key[0]) == 0;
+    weir_buf_init(&b, SHAPE_MAX_BYTES);
+    weir_relation_encode(&b, &t->rel);
+    for (uint16_t i = 0; i < t->nkey; i++) {
+        weir_buf_u16(&b, t->key[i]);
+    }
+    bool ok = !b.failed;
+    *out = weir_hash128_of(weir_buf_slice(&b));
     weir_buf_fini(&b);
-    return same;
+    return ok;
 }
 
 static weir_rc load_table(run *r, weir_error *err)
 {
     brg_table *all = NULL;
     size_t n = 0;
+    weir_hash128 shape = {{0}};
+    const char *publication = shared(r)->settings->bridge_publication;
     weir_arena *a = weir_arena_new(0);
-    weir_rc rc = connect_pg(r->c, err);
+    weir_rc rc = brg_source_connect(r->c->src, err);
     if (rc == WEIR_OK) {
-        rc = brg_catalog_tables(r->c->pg, r->c->s->settings->bridge_publication, r->c->schema,
-                                r->c->name, a, &all, &n, err);
+        rc = brg_catalog_tables(r->c->src->pg, publication, r->c->schema, r->c->name, a, &all, &n,
+                                err);
     }
     if (rc == WEIR_OK && n == 0) {
         rc = weir_fail(err, WEIR_E_NOTFOUND, 0,
                        "table %s.%s is not in publication %s: run `weir deploy`", r->c->schema,
-                       r->c->name, r->c->s->settings->bridge_publication);
+                       r->c->name, publication);
+    }
+    if (rc == WEIR_OK && !shape_of(&all[0], &shape)) {
+        rc = weir_fail(err, WEIR_E_LIMIT, 0, "the description of table %s.%s is too large",
+                       r->c->schema, r->c->name);
     }
     if (rc != WEIR_OK) {
         weir_arena_free(a);
         return rc;
     }
-    r->restart = r->table && !same_table(r->table, &all[0]);
+    r->restart = r->table && memcmp(&shape, &r->shape, sizeof shape) != 0;
     weir_arena_free(r->ta);
     r->ta = a;
     r->table = &all[0];
+    r->shape = shape;
     return WEIR_OK;
+}
+
+static int64_t retry_ms(const run *r)
+{
+    int64_t ms = RETRY_FIRST_MS;
+    for (int i = 1; i < r->tries && ms < RETRY_MAX_MS; i++) {
+        ms *= 2;
+    }
+    return ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
 }
 
 /* Something passing was in the way: wait a little, with smaller chunks; the description may have
  * changed too. */
 static weir_rc try_again(run *r, const char *why, weir_error *err)
 {
-    if (brg_stopping(r->c->s)) {
+    if (brg_stopping(shared(r))) {
         return weir_fail(err, WEIR_E_EOF, 0, "stopping");
     }
-    if (++r->tries > TRIES_MAX) {
+    if (++r->tries > TRIES_MAX && !r->c->patient) {
         return weir_fail(err, WEIR_E_LIMIT, 0, "table %s.%s: gave up after %d tries: %s",
                          r->c->schema, r->c->name, TRIES_MAX, why);
     }
-    WEIR_INFO("BRG-CHUNK-AGAIN", "table=%s.%s why=\"%s\"", r->c->schema, r->c->name, why);
-    atomic_fetch_add(&r->c->s->redone, 1);
-    r->limit = r->limit / 2 > ROWS_LEAST ? r->limit / 2 : ROWS_LEAST;
-    brg_pause(r->c->s, RETRY_MS);
+    WEIR_INFO("BRG-CHUNK-AGAIN", "table=%s.%s tries=%d why=\"%s\"", r->c->schema, r->c->name,
+              r->tries, why);
+    atomic_fetch_add(&shared(r)->redone, 1);
+    if (r->c->read) {
+        r->c->read(r->c->arg, 0, 0, why);
+    }
+    int64_t least = r->limit < ROWS_LEAST ? r->limit : ROWS_LEAST;
+    r->limit = r->limit / 2 > least ? r->limit / 2 : least;
+    brg_pause(shared(r), retry_ms(r));
     weir_error again;
     weir_rc rc = load_table(r, &again);
     if (rc == WEIR_E_NOTFOUND) {
@@ -279,52 +150,110 @@ static weir_rc try_again(run *r, const char *why, weir_error *err)
     return WEIR_OK;
 }
 
+/* After an error: WEIR_OK when it was a passing one, or the description had changed. */
+static weir_rc after_error(run *r, weir_rc rc, weir_error *err)
+{
+    weir_error was = *err;
+    if (rc == WEIR_E_EOF) {
+        return rc;
+    }
+    if (was.flags & WEIR_EF_RETRY) {
+        return try_again(r, was.msg, err);
+    }
+    bool renamed = strcmp(was.sqlstate, "42703") == 0 || strcmp(was.sqlstate, "42P01") == 0;
+    weir_error again;
+    if (renamed && load_table(r, &again) == WEIR_OK && r->restart) {
+        return WEIR_OK;
+    }
+    *err = was;
+    return rc;
+}
+
+static weir_rc not_merged(run *r, const brg_ask *merge, weir_error *err)
+{
+    weir_rc rc = merge->barrier ? brg_source_barrier(r->c->src, err) : WEIR_OK;
+    if (rc != WEIR_OK && rc != WEIR_E_EOF && (err->flags & WEIR_EF_RETRY)) {
+        rc = WEIR_OK;
+    }
+    return rc == WEIR_OK ? try_again(r, merge->redo, err) : rc;
+}
+
+/* The next chunk should take target_ms. */
+static void adapt(run *r, const brg_read *rd)
+{
+    int64_t most = shared(r)->settings->bridge_copy_chunk_rows;
+    if (r->c->target_ms > 0) {
+        int64_t ms = rd->ms > 0 ? rd->ms : 1;
+        int64_t fit = r->limit * r->c->target_ms / ms;
+        fit = fit > 2 * r->limit ? 2 * r->limit : fit;
+        fit = fit < r->limit / 4 ? r->limit / 4 : fit;
+        r->limit = fit;
+    }
+    most = most < ROWS_MOST ? most : ROWS_MOST;
+    int64_t least = most < ROWS_LEAST ? most : ROWS_LEAST;
+    r->limit = r->limit > most ? most : r->limit < least ? least : r->limit;
+}
+
+static void chunk_done(run *r, const brg_read *rd, const brg_ask *merge)
+{
+    r->tries = 0;
+    r->c->progress(r->c->arg, merge->emitted);
+    atomic_fetch_add(&shared(r)->chunks, 1);
+    r->lo = rd->last;
+    weir_arena *swap = r->la;
+    r->la = r->lb;
+    r->lb = swap;
+    adapt(r, rd);
+}
+
 /* One chunk into the stream. *done: nothing is left above it. A chunk that could not be merged
  * leaves lo where it was. */
 static weir_rc one_chunk(run *r, bool *done, weir_error *err)
 {
-    bool whole = false;
-    weir_tuple next = {0, NULL};
     int64_t limit = r->table->nkey ? r->limit : 0;
     brg_ask open = {.kind = BRG_ASK_OPEN};
     brg_ask merge = {.kind = BRG_ASK_CHUNK};
-    weir_rc rc = ask(r, &open, err);
+    weir_rc rc = r->c->gate ? r->c->gate(r->c->arg, err) : WEIR_OK;
+    if (rc == WEIR_OK) {
+        rc = ask(r, &open, err);
+    }
     if (rc != WEIR_OK) {
         return rc;
     }
     brg_chunk *ch =
         brg_chunk_new(r->table, r->c->copy_id, r->table->nkey ? ROW_BYTES_MAX : KEYLESS_BYTES);
-    rc = read_chunk(r, ch, brg_catalog_chunk_sql(r->table, ch->a, r->lo.n > 0, limit), limit,
-                    &whole, err);
+    brg_read rd = {.table = r->table,
+                   .lo = limit ? r->lo : (weir_tuple){0, NULL},
+                   .limit = limit,
+                   .marked = r->c->where != NULL,
+                   .a = r->lb};
+    rd.sql = brg_catalog_chunk_sql(r->table, ch->a, rd.lo.n > 0, limit, r->c->where);
+    rc = brg_source_read(r->c->src, &rd, ch, err);
+    if (rc == WEIR_OK && r->c->read) {
+        r->c->read(r->c->arg, rd.seen, rd.ms, NULL);
+    }
     if (rc == WEIR_OK) {
-        ch->range = true;
+        ch->range = !r->c->where;
         ch->lo = r->lo;
-        /* Taken now: merging puts values of the reader's into the rows. */
-        weir_arena_reset(r->lb);
-        weir_tuple last = brg_chunk_last_key(ch, r->lb);
-        ch->hi = whole ? (weir_tuple){0, NULL} : last;
-        next = last;
+        ch->hi = rd.whole ? (weir_tuple){0, NULL} : rd.last;
         merge.chunk = ch;
-        rc = ask(r, &merge, err);
+        rc = ask_noted(r, &merge,
+                       (brg_copy_step){.at = rd.whole ? BRG_COPY_READ : BRG_COPY_CHUNK,
+                                       .lo = rd.last,
+                                       .seen = rd.seen},
+                       err);
     }
     if (rc == WEIR_OK && !merge.redo) {
-        *done = whole;
-        r->tries = 0;
-        r->c->progress(r->c->arg, merge.emitted);
-        atomic_fetch_add(&r->c->s->chunks, 1);
-        r->lo = next;
-        weir_arena *swap = r->la;
-        r->la = r->lb;
-        r->lb = swap;
+        *done = rd.whole;
+        chunk_done(r, &rd, &merge);
     }
     brg_chunk_free(ch);
-    return rc == WEIR_OK && merge.redo ? try_again(r, merge.redo, err) : rc;
+    return rc == WEIR_OK && merge.redo ? not_merged(r, &merge, err) : rc;
 }
 
 /* Keys that moved while their TOAST columns stayed unsent are read once more, by name. */
 static weir_rc reread(run *r, const weir_tuple *keys, size_t n, weir_error *err)
 {
-    bool whole;
     for (size_t at = 0; at < n && !r->restart;) {
         size_t batch = n - at < MOVED_BATCH ? n - at : MOVED_BATCH;
         brg_ask open = {.kind = BRG_ASK_OPEN};
@@ -334,24 +263,59 @@ static weir_rc reread(run *r, const weir_tuple *keys, size_t n, weir_error *err)
             return rc;
         }
         brg_chunk *ch = brg_chunk_new(r->table, r->c->copy_id, ROW_BYTES_MAX);
-        rc = read_chunk(r, ch, brg_catalog_keys_sql(r->table, ch->a, keys + at, batch), 0, &whole,
-                        err);
+        brg_read rd = {.table = r->table, .a = r->lb};
+        rd.sql = brg_catalog_keys_sql(r->table, ch->a, keys + at, batch);
+        rc = brg_source_read(r->c->src, &rd, ch, err);
         if (rc == WEIR_OK) {
             merge.chunk = ch;
             rc = ask(r, &merge, err);
         }
         brg_chunk_free(ch);
         if (rc == WEIR_OK && merge.redo) {
-            rc = try_again(r, merge.redo, err);
+            rc = not_merged(r, &merge, err);
         } else if (rc == WEIR_OK) {
             at += batch;
+            r->tries = 0;
             r->c->progress(r->c->arg, merge.emitted);
+        } else {
+            rc = after_error(r, rc, err);
         }
         if (rc != WEIR_OK) {
             return rc;
         }
     }
     return WEIR_OK;
+}
+
+static weir_rc reread_moved(run *r, brg_ask *moved, weir_error *err)
+{
+    weir_rc rc = reread(r, moved->moved, moved->nmoved, err);
+    if (rc == WEIR_OK && !r->restart) {
+        brg_ask kept = {.kind = BRG_ASK_NOTE};
+        rc = ask_noted(r, &kept,
+                       (brg_copy_step){.at = BRG_COPY_MOVED, .moved_below = moved->moved_below},
+                       err);
+    }
+    return rc;
+}
+
+/* The last: that the table is complete, where that may be said; behind what subscribers were told
+ * before a crash, which the log may still have to catch up with. */
+static weir_rc complete(run *r, bool *again, weir_error *err)
+{
+    uint64_t lsn = 0;
+    weir_rc rc = brg_source_lsn(r->c->src, &lsn, err);
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    brg_chunk *ch = brg_chunk_new(r->table, r->c->copy_id, SHAPE_MAX_BYTES);
+    brg_ask end = {.kind = r->c->where ? BRG_ASK_NOTE : BRG_ASK_CHUNK, .chunk = ch};
+    ch->final = true;
+    ch->passed_lsn = lsn;
+    rc = ask_noted(r, &end, (brg_copy_step){.at = BRG_COPY_ENDS}, err);
+    *again = rc == WEIR_OK && end.redo != NULL;
+    brg_chunk_free(ch);
+    return rc;
 }
 
 /* *again: too many keys moved, the table must be copied from the start. */
@@ -364,60 +328,63 @@ static weir_rc finish(run *r, bool *again, weir_error *err)
         rc = ask(r, &moved, err);
         n = moved.nmoved;
         *again = moved.overflow;
-        if (rc == WEIR_OK && n > 0) {
-            rc = reread(r, moved.moved, n, err);
+        if (rc == WEIR_OK && n > 0 && !*again) {
+            rc = reread_moved(r, &moved, err);
         }
         weir_arena_free(a);
     }
-    if (rc == WEIR_OK && !*again && !r->restart) {
-        brg_chunk *ch = brg_chunk_new(r->table, r->c->copy_id, CHUNK_BYTES);
-        brg_ask merge = {.kind = BRG_ASK_CHUNK, .chunk = ch};
-        ch->final = true;
-        rc = ask(r, &merge, err);
-        *again = rc == WEIR_OK && merge.redo != NULL;
-        brg_chunk_free(ch);
+    return rc == WEIR_OK && !*again && !r->restart ? complete(r, again, err) : rc;
+}
+
+static weir_rc all_chunks(run *r, bool done, weir_error *err)
+{
+    weir_rc rc = WEIR_OK;
+    while (rc == WEIR_OK && !done && !r->restart) {
+        rc = one_chunk(r, &done, err);
+        if (rc != WEIR_OK) {
+            rc = after_error(r, rc, err);
+        }
     }
     return rc;
 }
 
-static weir_rc chunks(run *r, weir_error *err)
+/* From the start, or from where it stood. */
+static weir_rc copy_once(run *r, bool resume, bool *again, weir_error *err)
 {
-    bool done = false;
-    bool again = true;
     weir_rc rc = WEIR_OK;
-    while (rc == WEIR_OK && again) {
+    r->restart = false;
+    if (!resume) {
         brg_ask watch = {.kind = BRG_ASK_WATCH};
-        again = done = r->restart = false;
         r->lo = (weir_tuple){0, NULL};
-        rc = ask(r, &watch, err);
-        while (rc == WEIR_OK && !done && !r->restart) {
-            rc = one_chunk(r, &done, err);
-            if (rc != WEIR_OK && rc != WEIR_E_EOF && (err->flags & WEIR_EF_RETRY)) {
-                weir_error passing = *err;
-                rc = try_again(r, passing.msg, err);
-            }
-        }
-        if (rc == WEIR_OK && !r->restart) {
-            rc = finish(r, &again, err);
-        }
-        again = again || r->restart;
+        rc = ask_noted(r, &watch, (brg_copy_step){.at = BRG_COPY_BEGINS}, err);
     }
+    if (rc == WEIR_OK) {
+        rc = all_chunks(r, resume && r->c->read_all, err);
+    }
+    if (rc == WEIR_OK && !r->restart) {
+        rc = finish(r, again, err);
+    }
+    *again = rc == WEIR_OK && (*again || r->restart);
     return rc;
 }
 
 weir_rc brg_copy_table(brg_table_copy *c, weir_error *err)
 {
     run r = {.c = c,
-             .limit = c->s->settings->bridge_copy_chunk_rows,
+             .limit = c->rows_first ? c->rows_first
+                                    : shared(&(run){.c = c})->settings->bridge_copy_chunk_rows,
              .la = weir_arena_new(0),
              .lb = weir_arena_new(0)};
     weir_rc rc = load_table(&r, err);
-    if (rc == WEIR_OK) {
-        rc = chunks(&r, err);
-        brg_ask unwatch = {.kind = BRG_ASK_UNWATCH};
-        weir_error ignored;
-        weir_rc left = ask(&r, &unwatch, rc == WEIR_OK ? err : &ignored);
-        rc = rc == WEIR_OK ? left : rc;
+    bool resume = rc == WEIR_OK && c->resume && memcmp(&c->shape, &r.shape, sizeof r.shape) == 0;
+    bool again = rc == WEIR_OK;
+    if (resume) {
+        r.lo = c->lo;
+    }
+    while (rc == WEIR_OK && again) {
+        again = false;
+        rc = copy_once(&r, resume, &again, err);
+        resume = false;
     }
     weir_arena_free(r.ta);
     weir_arena_free(r.la);

@@ -272,14 +272,17 @@ static void on_request(void *arg, weir_nng_req *req, weir_slice body)
     case WEIR_FEED_LIST: brg_feed_on_list(f, req); break;
     case WEIR_FEED_STATUS: brg_feed_on_status(f, req); break;
     case WEIR_FEED_COPY: brg_feed_on_copy(f, req, &q); break;
+    case WEIR_FEED_CRAWL: brg_feed_on_crawl(f, req, &q); break;
     }
 }
 
-weir_rc brg_feed_open(brg_feed **out, brg_shared *s, brg_copier *copier, weir_error *err)
+weir_rc brg_feed_open(brg_feed **out, brg_shared *s, brg_copier *copier, brg_crawl *crawl,
+                      weir_error *err)
 {
     brg_feed *f = weir_xcalloc(1, sizeof *f);
     f->s = s;
     f->copier = copier;
+    f->crawl = crawl;
     f->a = weir_arena_new(0);
     weir_buf_init(&f->out, WEIR_FEED_REPLY_MAX_BYTES);
     weir_rc rc = brg_subs_load(&f->subs, &s->store, err);

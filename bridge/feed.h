@@ -4,6 +4,7 @@
 #define WEIR_BRIDGE_FEED_H
 
 #include "bridge/copier.h"
+#include "bridge/crawl.h"
 #include "bridge/subs.h"
 #include "libweir/io/nng.h"
 
@@ -20,6 +21,7 @@ typedef struct brg_parked {
 typedef struct brg_feed {
     brg_shared *s;
     brg_copier *copier;
+    brg_crawl *crawl;
     weir_nng_server *server;
     weir_loop_timer *timer;     /* deadlines of parked fetches */
     weir_loop_timer *retention; /* once a second */
@@ -38,7 +40,7 @@ typedef struct brg_feed {
 } brg_feed;
 
 WEIR_MUST_CHECK weir_rc brg_feed_open(brg_feed **out, brg_shared *s, brg_copier *copier,
-                                      weir_error *err);
+                                      brg_crawl *crawl, weir_error *err);
 void brg_feed_close(brg_feed *f);
 
 /* Shared by the feed*.c files. */
@@ -54,6 +56,7 @@ void brg_feed_on_ack(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
 void brg_feed_on_unsubscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
 void brg_feed_on_list(brg_feed *f, weir_nng_req *req);
 void brg_feed_on_status(brg_feed *f, weir_nng_req *req);
+void brg_feed_on_crawl(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
 void brg_feed_on_copy(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
 /* Orders sub's present state to be stored; done as in ring.h. false: the log is closing. */
 WEIR_MUST_CHECK bool brg_feed_store_sub(brg_feed *f, const brg_sub *sub, void (*done)(void *order),

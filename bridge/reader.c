@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bridge/crawl_record.h"
 #include "bridge/guard.h"
 #include "bridge/initial.h"
 #include "libweir/base/backoff.h"
@@ -20,7 +21,6 @@ enum {
     BURST = 256,
     MESSAGE_MAX_BYTES = 64 * 1024 * 1024, /* decoded structure of one message; texts are borrowed */
     TAIL_BYTES = 16 * 1024 * 1024,
-    WINDOW_BYTES = 64 * 1024 * 1024,
     LOOK_AGAIN_MS = 1000,
     OPERATOR_MS = 5000,
     LAST_DRAIN_MS = 5000,
@@ -116,11 +116,33 @@ weir_rc brg_reader_push_meta(brg_reader *rd, const char *name, const char *text,
 /* --- sink of the assembler
  * ----------------------------------------------------------------------------------------- */
 
+static weir_rc on_crawl(void *arg, weir_buf *batch, weir_error *err)
+{
+    brg_item item = {.kind = BRG_ITEM_CRAWL};
+    item.p = weir_buf_take(batch, &item.n);
+    return brg_reader_push(arg, &item, err);
+}
+
+/* Before the frame that holds their events: whoever forgot everything but the log then knows them
+ * too. */
+static weir_rc push_moved(brg_reader *rd, weir_error *err)
+{
+    weir_buf b;
+    weir_buf_init(&b, BRG_BATCH_MAX_BYTES);
+    brg_crawl_moved(rd->windows, &b);
+    return b.n > 0 ? on_crawl(rd, &b, err) : WEIR_OK;
+}
+
 static weir_rc on_frame(void *arg, brg_frame *f, weir_error *err)
 {
     brg_reader *rd = arg;
     brg_shared *s = rd->s;
     bool last = f->last;
+    weir_rc rc = push_moved(rd, err);
+    if (rc != WEIR_OK) {
+        brg_frame_unref(f);
+        return rc;
+    }
     if (last) {
         rd->persisted = f->end;
     }
@@ -165,9 +187,9 @@ static void on_moved(void *arg, weir_cursor head)
 
 void brg_reader_start_at(brg_reader *rd, weir_cursor head)
 {
-    brg_sink sink = {on_frame, on_relation, on_moved, rd};
+    brg_sink sink = {on_frame, on_relation, on_moved, rd, on_crawl};
     brg_assembler_free(rd->as);
-    rd->as = brg_assembler_new(rd->relcat, rd->window, &sink, head, WEIR_FRAME_TARGET_BYTES);
+    rd->as = brg_assembler_new(rd->relcat, rd->windows, &sink, head, WEIR_FRAME_TARGET_BYTES);
     rd->persisted = head;
     weir_monitor_lock(rd->s->m);
     brg_tail_free(rd->s->tail);
@@ -265,7 +287,7 @@ static weir_rc one_round(brg_reader *rd, weir_error *err)
     persist_head(rd, PERSIST_MS);
     bool busy = false;
     if (rc == WEIR_OK) {
-        rc = brg_port_serve(rd->port, rd->as, rd->window, &busy, err);
+        rc = brg_port_serve(rd->port, rd->as, rd->windows, &busy, err);
     }
     if (busy) {
         rd->schedule.last_tx_ms =
@@ -413,13 +435,14 @@ static void load_hash(void *arg, weir_slice key, weir_slice value)
     }
 }
 
-weir_rc brg_reader_new(brg_reader **out, brg_shared *s, brg_port *port, weir_error *err)
+weir_rc brg_reader_new(brg_reader **out, brg_shared *s, brg_port *port, brg_windows *windows,
+                       weir_error *err)
 {
     brg_reader *rd = weir_xcalloc(1, sizeof *rd);
     rd->s = s;
     rd->port = port;
     rd->relcat = brg_relcat_new();
-    rd->window = brg_window_new(WINDOW_BYTES);
+    rd->windows = windows;
     rd->a = weir_arena_new(MESSAGE_MAX_BYTES);
     brg_reader_start_at(rd, s->meta.end);
     weir_rc rc = brg_store_each(&s->store, s->store.relhash, load_hash, rd->relcat, err);
@@ -437,7 +460,6 @@ void brg_reader_free(brg_reader *rd)
         weir_pgrepl_close(rd->repl);
         brg_assembler_free(rd->as);
         brg_relcat_free(rd->relcat);
-        brg_window_free(rd->window);
         weir_arena_free(rd->a);
         free(rd);
     }

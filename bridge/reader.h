@@ -15,7 +15,7 @@ typedef struct brg_reader {
     brg_shared *s;
     brg_port *port;
     brg_relcat *relcat;
-    brg_window *window;
+    brg_windows *windows;
     brg_assembler *as;
     brg_schedule schedule;
     weir_pgrepl *repl; /* NULL: not connected */
@@ -28,9 +28,9 @@ typedef struct brg_reader {
     int64_t persisted_ms;  /* and when an idle one was */
 } brg_reader;
 
-/* Borrows s and port; loads known relations from the log. */
+/* Borrows s, port and windows; loads known relations from the log. */
 WEIR_MUST_CHECK weir_rc brg_reader_new(brg_reader **out, brg_shared *s, brg_port *port,
-                                       weir_error *err);
+                                       brg_windows *windows, weir_error *err);
 void brg_reader_free(brg_reader *rd);
 void brg_reader_run(void *arg); /* brg_reader */
 

@@ -59,6 +59,14 @@ void brg_item_fini(brg_item *item)
     item->p = NULL;
 }
 
+void brg_order_free(brg_order *o)
+{
+    if (o) {
+        free(o->p);
+        free(o);
+    }
+}
+
 void brg_ring_free(brg_ring *r)
 {
     if (r) {

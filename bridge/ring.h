@@ -19,6 +19,7 @@ typedef enum brg_item_kind {
     BRG_ITEM_CUT,  /* forget frames at or above the end: parts of a transaction that will come again
                     */
     BRG_ITEM_WIPE, /* empty the log: a first copy begins */
+    BRG_ITEM_CRAWL, /* p/n: a batch (batch.h) */
 } brg_item_kind;
 
 typedef struct brg_item {
@@ -34,13 +35,15 @@ typedef struct brg_item {
 
 /* An order of the loop thread: done(order) runs on the loop after it is durable (rc tells). */
 typedef struct brg_order {
-    enum { BRG_ORDER_SUB_PUT, BRG_ORDER_SUB_DEL, BRG_ORDER_TRIM } kind;
+    enum { BRG_ORDER_SUB_PUT, BRG_ORDER_SUB_DEL, BRG_ORDER_TRIM, BRG_ORDER_CRAWL } kind;
     char name[128];
     char value[64];
     size_t value_n;
     weir_cursor cut;
     uint64_t max_bytes; /* TRIM: stop after so many */
     bool more;          /* TRIM, out */
+    char *p;            /* CRAWL: a batch (batch.h), malloc'd; freed with the order by its owner */
+    size_t n;
     weir_rc rc;
     void (*done)(void *order);
     void *arg;
@@ -73,5 +76,6 @@ bool brg_ring_closed(brg_ring *r);
 size_t brg_ring_bytes(brg_ring *r);
 uint64_t brg_ring_full_count(brg_ring *r); /* how often a push found it full */
 void brg_item_fini(brg_item *item);
+void brg_order_free(brg_order *o); /* NULL is fine */
 
 #endif

@@ -180,6 +180,12 @@ static void put_copy(brg_status *st, weir_buf *out)
                     atomic_load(&st->s->redone));
 }
 
+static void put_crawl(brg_status *st, weir_buf *out)
+{
+    weir_buf_putz(out, ",\"crawl\":");
+    brg_crawl_json(st->feed->crawl, false, out);
+}
+
 static void put_status(void *arg, weir_buf *out)
 {
     brg_status *st = arg;
@@ -203,6 +209,7 @@ static void put_status(void *arg, weir_buf *out)
                     atomic_load(&s->reconnects));
     put_subscribers(st->feed, out);
     put_copy(st, out);
+    put_crawl(st, out);
 }
 
 weir_rc brg_status_open(brg_status **out, brg_shared *s, brg_feed *feed, weir_error *err)

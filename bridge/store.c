@@ -15,11 +15,8 @@ weir_rc brg_store_open(brg_store *s, const char *dir, size_t map_bytes, weir_err
     struct {
         const char *name;
         weir_lmdb_db *db;
-    } all[] = {{"log", &s->log},
-               {"rel", &s->rel},
-               {"relhash", &s->relhash},
-               {"sub", &s->sub},
-               {"meta", &s->meta}};
+    } all[] = {{"log", &s->log}, {"rel", &s->rel},   {"relhash", &s->relhash},
+               {"sub", &s->sub}, {"meta", &s->meta}, {"crawl", &s->crawl}};
     for (size_t i = 0; rc == WEIR_OK && i < sizeof all / sizeof all[0]; i++) {
         rc = weir_lmdb_db_open(s->env, all[i].name, all[i].db, err);
     }
@@ -230,6 +227,9 @@ weir_rc brg_store_trim(brg_store *s, weir_lmdb_txn *t, brg_trim *trim, weir_erro
 weir_rc brg_store_wipe(brg_store *s, weir_lmdb_txn *t, weir_error *err)
 {
     weir_rc rc = weir_lmdb_drop(t, s->log, err);
+    if (rc == WEIR_OK) {
+        rc = weir_lmdb_drop(t, s->crawl, err);
+    }
     static const char *const names[] = {"system_id", "timeline",       "slot",    "publication",
                                         "state",     "consistent_lsn", "end_lsn", "trimmed"};
     for (size_t i = 0; rc == WEIR_OK && i < sizeof names / sizeof names[0]; i++) {

@@ -1,4 +1,4 @@
-/* store.h - the log's LMDB environment: databases log, rel, relhash, sub and meta (layout in
+/* store.h - the log's LMDB environment: databases log, rel, relhash, sub, meta and crawl (layout in
  * docs/internals.md).
  *
  * Write calls take the writer thread's transaction; reads open short ones of their own, on any
@@ -14,7 +14,7 @@
 
 typedef struct brg_store {
     weir_lmdb *env;
-    weir_lmdb_db log, rel, relhash, sub, meta;
+    weir_lmdb_db log, rel, relhash, sub, meta, crawl;
 } brg_store;
 
 /* What `meta` says, as read at start. Empty strings and zeros where nothing is stored. */

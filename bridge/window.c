@@ -4,14 +4,19 @@
 #include <stdlib.h>
 
 #include "libweir/base/map.h"
+#include "libweir/base/rd.h"
 #include "libweir/base/xalloc.h"
 
-enum { KEY_MAX_BYTES = 64 * 1024 * 1024, MOVED_MAX = 10000 };
+enum { KEY_MAX_BYTES = 64 * 1024 * 1024 };
 
 typedef struct touched {
     uint32_t xid; /* the last transaction that touched it; earlier ones are visible whenever it is
                      (row locks) */
     bool gone;
+    bool arrived; /* inserted or moved here, by arrived_xid: a snapshot that does not see that has
+                     another row or none under this key */
+    uint32_t arrived_xid;
+    bool taken;       /* a row of the chunk stood for it */
     weir_tuple image; /* one block with its texts */
     size_t bytes;
 } touched;
@@ -26,7 +31,7 @@ typedef struct change {
 
 struct brg_window {
     uint32_t oid; /* 0: nothing is watched */
-    uint32_t version_oid;
+    bool open;    /* a chunk is being read */
     uint16_t key[BRG_KEYS_MAX];
     uint16_t nkey;
     weir_map *keys; /* key text -> touched */
@@ -37,21 +42,26 @@ struct brg_window {
     weir_buf relation; /* encoded (version 0): what the stream said of the table since the window
                           opened */
     uint32_t xid;      /* the running transaction */
-    uint32_t recent[BRG_RECENT_XIDS];
-    uint64_t nrecent, open_at; /* counts of all xids ever; the ring holds the last */
-    weir_map *moved;           /* key text -> weir_tuple block */
+    brg_recent *recent;
+    uint64_t open_at; /* its mark when the window opened */
+    weir_map *moved;  /* key text -> weir_tuple block */
     bool moved_overflow;
+    uint64_t moved_at; /* number of the next moved key */
+    weir_buf untold;   /* moved keys: u32 length, key values */
+    uint64_t told_at;  /* number of the first of them */
     weir_buf k;
 };
 
-brg_window *brg_window_new(size_t max_bytes)
+brg_window *brg_window_new(size_t max_bytes, brg_recent *recent)
 {
     brg_window *w = weir_xcalloc(1, sizeof *w);
     w->max_bytes = max_bytes;
+    w->recent = recent;
     w->keys = weir_map_new();
     w->moved = weir_map_new();
     weir_buf_init(&w->k, KEY_MAX_BYTES);
     weir_buf_init(&w->relation, KEY_MAX_BYTES);
+    weir_buf_init(&w->untold, KEY_MAX_BYTES);
     return w;
 }
 
@@ -86,6 +96,13 @@ static void clear_moved(brg_window *w)
     w->moved_overflow = false;
 }
 
+static void forget_moved(brg_window *w)
+{
+    clear_moved(w);
+    weir_buf_reset(&w->untold);
+    w->told_at = w->moved_at = 0;
+}
+
 void brg_window_free(brg_window *w)
 {
     if (w) {
@@ -95,26 +112,27 @@ void brg_window_free(brg_window *w)
         weir_map_free(w->moved);
         weir_buf_fini(&w->k);
         weir_buf_fini(&w->relation);
+        weir_buf_fini(&w->untold);
         free(w);
     }
 }
 
-void brg_window_watch(brg_window *w, const weir_relation *rel, const uint16_t *key, uint16_t nkey)
+void brg_window_watch(brg_window *w, uint32_t oid, const uint16_t *key, uint16_t nkey)
 {
-    clear_moved(w);
-    w->oid = rel->oid;
+    forget_moved(w);
+    w->oid = oid;
     w->nkey = nkey < BRG_KEYS_MAX ? nkey : BRG_KEYS_MAX;
     if (w->nkey > 0) { /* a table without a key: key may be NULL */
         memcpy(w->key, key, w->nkey * sizeof *key);
     }
-    brg_window_open(w);
+    brg_window_close(w);
 }
 
 void brg_window_unwatch(brg_window *w)
 {
     w->oid = 0;
-    clear_keys(w);
-    clear_moved(w);
+    brg_window_close(w);
+    forget_moved(w);
 }
 
 void brg_window_open(brg_window *w)
@@ -122,7 +140,15 @@ void brg_window_open(brg_window *w)
     clear_keys(w);
     w->redo = NULL;
     w->relation_seen = false;
-    w->open_at = w->nrecent;
+    w->open_at = brg_recent_mark(w->recent);
+    w->open = true;
+}
+
+void brg_window_close(brg_window *w)
+{
+    clear_keys(w);
+    w->open = false;
+    w->redo = "no window is open";
 }
 
 bool brg_window_watches(const brg_window *w, uint32_t oid)
@@ -133,7 +159,6 @@ bool brg_window_watches(const brg_window *w, uint32_t oid)
 void brg_window_begin(brg_window *w, uint32_t xid)
 {
     w->xid = xid;
-    w->recent[w->nrecent++ % BRG_RECENT_XIDS] = xid;
 }
 
 void brg_window_key(const weir_tuple *row, const uint16_t *key, uint16_t nkey, weir_buf *out)
@@ -208,6 +233,13 @@ static void set_gone(brg_window *w, touched *t)
     t->image = (weir_tuple){0, NULL};
     t->bytes = 0;
     t->gone = true;
+    t->arrived = false;
+}
+
+static void set_arrived(const brg_window *w, touched *t)
+{
+    t->arrived = true;
+    t->arrived_xid = w->xid;
 }
 
 static bool has_unchanged(const weir_tuple *row)
@@ -230,24 +262,51 @@ static weir_tuple over(const weir_tuple *row, const weir_tuple *known, weir_val 
     return (weir_tuple){row->n, v};
 }
 
-static void note_moved(brg_window *w, weir_slice key, const weir_tuple *row)
+static void put_values(weir_buf *b, const weir_tuple *t)
 {
-    if (weir_map_len(w->moved) >= MOVED_MAX) {
+    size_t at = b->n;
+    weir_buf_u32(b, 0);
+    weir_buf_u16(b, t->n);
+    for (uint16_t i = 0; i < t->n; i++) {
+        weir_buf_u32(b, (uint32_t)t->v[i].text.n);
+        weir_buf_puts(b, t->v[i].text);
+    }
+    if (!b->failed) {
+        size_t n = b->n - at - 4;
+        const char length[4] = {(char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n};
+        memcpy(b->p + at, length, sizeof length);
+    }
+}
+
+/* key: its values in key order; true: it was not known. */
+static bool remember_moved(brg_window *w, weir_slice key, const weir_tuple *values)
+{
+    if (weir_map_len(w->moved) >= BRG_MOVED_MAX) {
         w->moved_overflow = true;
-        return;
+        return false;
     }
     bool created = false;
     void **slot = weir_map_slot(w->moved, key, &created);
     if (created) {
-        weir_val v[BRG_KEYS_MAX];
-        for (uint16_t i = 0; i < w->nkey; i++) {
-            v[i] = w->key[i] < row->n ? row->v[w->key[i]] : (weir_val){WEIR_VAL_NULL, {NULL, 0}};
-        }
-        weir_tuple key_row = {w->nkey, v};
         size_t bytes = 0;
         weir_tuple *copy = weir_xcalloc(1, sizeof *copy);
-        *copy = row_dup(&key_row, &bytes);
+        *copy = row_dup(values, &bytes);
         *slot = copy;
+    }
+    return created;
+}
+
+static void note_moved(brg_window *w, weir_slice key, const weir_tuple *row)
+{
+    weir_val v[BRG_KEYS_MAX];
+    for (uint16_t i = 0; i < w->nkey; i++) {
+        v[i] = w->key[i] < row->n ? row->v[w->key[i]] : (weir_val){WEIR_VAL_NULL, {NULL, 0}};
+    }
+    weir_tuple values = {w->nkey, v};
+    bool was_full = w->moved_overflow;
+    if (remember_moved(w, key, &values) || w->moved_overflow != was_full) {
+        put_values(&w->untold, &values); /* the one too many too: whoever reads them back sees it */
+        w->moved_at++;
     }
 }
 
@@ -270,6 +329,7 @@ static void note_update(brg_window *w, const weir_ev *ev)
     }
     set_image(w, now, &row);
     if (old && old != now) {
+        set_arrived(w, now);
         set_gone(w, old);
     }
 }
@@ -304,7 +364,9 @@ static void note_row(brg_window *w, const weir_ev *ev)
     } else if (ev->kind == WEIR_EV_DELETE) {
         set_gone(w, touch(w, key_of(w, &ev->old_row)));
     } else {
-        set_image(w, touch(w, key_of(w, &ev->new_row)), &ev->new_row);
+        touched *t = touch(w, key_of(w, &ev->new_row));
+        set_image(w, t, &ev->new_row);
+        set_arrived(w, t);
     }
 }
 
@@ -320,7 +382,7 @@ static void note_move_only(brg_window *w, const weir_ev *ev)
 
 void brg_window_note(brg_window *w, const weir_ev *ev)
 {
-    if (w->redo) {
+    if (w->redo) { /* closed windows have a reason too */
         note_move_only(w, ev);
         return;
     }
@@ -333,18 +395,25 @@ void brg_window_note(brg_window *w, const weir_ev *ev)
 
 void brg_window_truncated(brg_window *w)
 {
-    w->redo = "the table was truncated";
-    clear_keys(w);
+    if (w->open) {
+        w->redo = "the table was truncated";
+        clear_keys(w);
+    }
 }
 
 void brg_window_broken(brg_window *w)
 {
-    w->redo = "the stream was interrupted";
-    clear_keys(w);
+    if (w->open) {
+        w->redo = "the stream was interrupted";
+        clear_keys(w);
+    }
 }
 
 void brg_window_relation(brg_window *w, const weir_relation *rel)
 {
+    if (!w->open) {
+        return;
+    }
     weir_relation plain = *rel;
     plain.version = 0;
     weir_buf_reset(&w->relation);
@@ -352,8 +421,7 @@ void brg_window_relation(brg_window *w, const weir_relation *rel)
     w->relation_seen = true;
 }
 
-const char *brg_window_redo(const brg_window *w, const weir_snapshot *s,
-                            const weir_relation *chunk_rel)
+const char *brg_window_redo(brg_window *w, const weir_snapshot *s, const weir_relation *chunk_rel)
 {
     if (w->redo) {
         return w->redo;
@@ -370,30 +438,44 @@ const char *brg_window_redo(const brg_window *w, const weir_snapshot *s,
             return "the table's definition changed";
         }
     }
-    uint64_t from = w->nrecent > BRG_RECENT_XIDS ? w->nrecent - BRG_RECENT_XIDS : 0;
-    for (uint64_t i = from; i < w->open_at; i++) {
-        if (!weir_snapshot_sees(s, w->recent[i % BRG_RECENT_XIDS])) {
-            return "a transaction was delivered before the snapshot could see it";
-        }
-    }
-    return NULL;
+    return brg_recent_redo(w->recent, w->open_at, s);
+}
+
+static bool is_new(const touched *t, const weir_snapshot *s)
+{
+    return t->arrived && !weir_snapshot_sees(s, t->arrived_xid);
 }
 
 brg_merge brg_window_merge(brg_window *w, const weir_snapshot *s, weir_tuple *row)
 {
-    const touched *t = weir_map_get(w->keys, key_of(w, row));
+    touched *t = weir_map_get(w->keys, key_of(w, row));
     if (!t || weir_snapshot_sees(s, t->xid)) {
         return BRG_ROW_AS_READ;
     }
+    t->taken = true;
     if (t->gone) {
         return BRG_ROW_GONE;
     }
+    /* The row that was read is not the one that stands here now: its TOAST is not its own. */
+    bool another = is_new(t, s) && has_unchanged(&t->image);
     for (uint16_t i = 0; i < row->n && i < t->image.n; i++) {
-        if (t->image.v[i].kind != WEIR_VAL_UNCHANGED) {
+        if (another || t->image.v[i].kind != WEIR_VAL_UNCHANGED) {
             row->v[i] = t->image.v[i];
         }
     }
-    return BRG_ROW_MERGED;
+    return another ? BRG_ROW_PARTIAL : BRG_ROW_MERGED;
+}
+
+void brg_window_arrived(brg_window *w, const weir_snapshot *s,
+                        void (*fn)(void *arg, const weir_tuple *row, bool whole), void *arg)
+{
+    weir_map_iter it = {0};
+    while (weir_map_next(w->keys, &it)) {
+        const touched *t = it.value;
+        if (!t->gone && !t->taken && is_new(t, s)) {
+            fn(arg, &t->image, !has_unchanged(&t->image));
+        }
+    }
 }
 
 typedef struct balance {
@@ -452,4 +534,50 @@ size_t brg_window_take_moved(brg_window *w, weir_arena *a, weir_tuple **keys, bo
     }
     clear_moved(w);
     return n;
+}
+
+void brg_window_tell_moved(brg_window *w, void (*fn)(void *arg, uint64_t number, weir_slice key),
+                           void *arg)
+{
+    weir_rd rd = weir_rd_of(weir_buf_slice(&w->untold));
+    while (weir_rd_left(&rd) > 0) {
+        uint32_t n = weir_rd_u32(&rd);
+        weir_slice key = weir_rd_bytes(&rd, n);
+        if (fn) {
+            fn(arg, w->told_at, key);
+        }
+        w->told_at++;
+    }
+    weir_buf_reset(&w->untold);
+}
+
+uint64_t brg_window_moved_at(const brg_window *w)
+{
+    return w->moved_at;
+}
+
+bool brg_window_put_moved(brg_window *w, uint64_t number, weir_slice key)
+{
+    weir_val v[BRG_KEYS_MAX];
+    uint16_t at[BRG_KEYS_MAX];
+    weir_rd rd = weir_rd_of(key);
+    weir_tuple values = {weir_rd_u16(&rd), v};
+    if (!weir_rd_ok(&rd) || values.n != w->nkey) {
+        return false;
+    }
+    for (uint16_t i = 0; i < values.n; i++) {
+        uint32_t n = weir_rd_u32(&rd);
+        v[i] = (weir_val){WEIR_VAL_TEXT, weir_rd_bytes(&rd, n)};
+        at[i] = i;
+    }
+    if (!weir_rd_finish(&rd)) {
+        return false;
+    }
+    weir_buf_reset(&w->k);
+    brg_window_key(&values, at, values.n, &w->k);
+    (void)remember_moved(w, weir_buf_slice(&w->k), &values);
+    if (number >= w->moved_at) {
+        w->moved_at = w->told_at = number + 1;
+    }
+    return true;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bridge/batch.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
@@ -85,6 +86,7 @@ static weir_rc write_item(writer *w, weir_lmdb_txn *t, const brg_item *i, weir_e
         w->end = w->first = (weir_cursor){0, 0};
         w->trimmed = true;
         return brg_store_wipe(&w->s->store, t, err);
+    case BRG_ITEM_CRAWL: return brg_batch_apply(&w->s->store, t, (weir_slice){i->p, i->n}, err);
     }
     return weir_fail(err, WEIR_E_SYS, WEIR_EF_FATAL, "unknown item for the log");
 }
@@ -114,6 +116,7 @@ static weir_rc write_order(writer *w, weir_lmdb_txn *t, brg_order *o, weir_error
         return rc == WEIR_E_NOTFOUND ? WEIR_OK : rc;
     }
     case BRG_ORDER_TRIM: return write_trim(w, t, o, err);
+    case BRG_ORDER_CRAWL: return brg_batch_apply(&w->s->store, t, (weir_slice){o->p, o->n}, err);
     }
     return weir_fail(err, WEIR_E_SYS, WEIR_EF_FATAL, "unknown order for the log");
 }
@@ -196,7 +199,7 @@ static void turn_done(writer *w)
         brg_order *next = o->next;
         o->rc = WEIR_OK;
         if (!weir_loop_post(s->loop, o->done, o)) {
-            free(o);
+            brg_order_free(o);
         }
         o = next;
     }
@@ -225,7 +228,7 @@ static void drop_turn(writer *w)
     }
     for (brg_order *o = w->orders; o;) {
         brg_order *next = o->next;
-        free(o);
+        brg_order_free(o);
         o = next;
     }
 }

@@ -56,3 +56,29 @@ bool cli_args(const char *command, int argc, char **argv, const cli_flag *flags,
     }
     return true;
 }
+
+int cli_args_repeated(const char *command, int argc, char **argv, const char *name,
+                      const char **values, int max, int *nvalues)
+{
+    size_t len = strlen(name);
+    int left = 0;
+    *nvalues = 0;
+    for (int i = 0; i < argc; i++) {
+        bool same = strncmp(argv[i], name, len) == 0;
+        if (!same || (argv[i][len] != '\0' && argv[i][len] != '=')) {
+            argv[left++] = argv[i];
+            continue;
+        }
+        const char *value = argv[i][len] == '=' ? argv[i] + len + 1 : NULL;
+        value = !value && i + 1 < argc ? argv[++i] : value;
+        if (!value || value[0] == '\0' || *nvalues == max) {
+            (void)fprintf(stderr,
+                          value && value[0] ? "weir %s: %s at most %d times\n"
+                                            : "weir %s: %s needs a value\n",
+                          command, name, max);
+            return -1;
+        }
+        values[(*nvalues)++] = value;
+    }
+    return left;
+}

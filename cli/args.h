@@ -19,4 +19,9 @@ __attribute__((warn_unused_result)) bool cli_args(const char *command, int argc,
                                                   const cli_flag *flags, int nflags,
                                                   const char **words, int max, int *nwords);
 
+/* Takes every --name VALUE (or --name=VALUE) out of argv, before cli_args. Returns the argc that is
+ * left, or -1: said what is wrong. */
+int cli_args_repeated(const char *command, int argc, char **argv, const char *name,
+                      const char **values, int max, int *nvalues);
+
 #endif

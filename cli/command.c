@@ -80,6 +80,21 @@ static const cli_command COMMANDS[] = {
      "abort       removes what it made (--yes does not ask)\n"
      "--json      for machines. docs/migration.md is the runbook.\n",
      cli_migrate},
+    {"crawl",
+     "[APP] [--table T]… [--where SQL] [--rate ROWS/S] [--parallel N] [--chunk-ms MS] [--load PCT] "
+     "[--json]  |  [APP] --status | --pause | --resume | --cancel",
+     "read tables that exist again into the change log, beside live traffic",
+     "Every published table, or those named. Subscribers get each row as it is now, and drop what "
+     "the source no longer has.\n"
+     "The bridge does it and goes on after a restart; this command follows until it has ended "
+     "(Ctrl-C leaves it running).\n"
+     "  --where SQL      only rows of the one --table for which this is true; nothing is dropped "
+     "anywhere then\n"
+     "  --rate ROWS/S    not faster than this\n"
+     "  --parallel N     so many tables at a time (2, at most 8)\n"
+     "  --chunk-ms MS    how long one SELECT should take (250)\n"
+     "  --load PCT       share of the time in which each of them reads (50)\n",
+     cli_crawl},
 };
 enum { NCOMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 

@@ -81,6 +81,24 @@ static void show_service(weir_arena *a, const struct service *s)
     show_waits(a, s->j);
 }
 
+static void show_crawl(weir_arena *a, const weir_json *crawl)
+{
+    const char *state = crawl ? field(a, crawl, "state") : "";
+    bool open = strcmp(state, "running") == 0 || strcmp(state, "paused") == 0;
+    if (open || strcmp(state, "failed") == 0) {
+        (void)printf("  crawl      %s, %s of about %s rows, %s of %s tables  %s\n", state,
+                     field(a, crawl, "seen"), field(a, crawl, "expected"),
+                     field(a, crawl, "tables_done"), field(a, crawl, "tables"),
+                     field(a, crawl, "error"));
+    }
+    for (size_t i = 0; open && i < weir_json_len(weir_json_get(crawl, "waits")); i++) {
+        weir_slice s;
+        if (weir_json_text(weir_json_at(weir_json_get(crawl, "waits"), i), &s)) {
+            (void)printf("             waits: %s\n", weir_arena_dupz(a, s));
+        }
+    }
+}
+
 static void show_bridge(weir_arena *a, const weir_json *j)
 {
     int64_t n = 0;
@@ -94,6 +112,7 @@ static void show_bridge(weir_arena *a, const weir_json *j)
     if (log && weir_json_i64(log, "bytes", &n)) {
         (void)printf("  log        %s, %s frames\n", bytes_text(a, n), field(a, log, "frames"));
     }
+    show_crawl(a, weir_json_get(j, "crawl"));
     for (size_t i = 0; i < weir_json_len(subs); i++) {
         const weir_json *s = weir_json_at(subs, i);
         int64_t lag = 0;

@@ -11,12 +11,19 @@ static const char *const op_names[] = {
     [WEIR_FEED_LIST] = "list",
     [WEIR_FEED_STATUS] = "status",
     [WEIR_FEED_COPY] = "copy",
+    [WEIR_FEED_CRAWL] = "crawl",
+};
+
+static const char *const action_names[] = {
+    [WEIR_CRAWL_START] = "start",   [WEIR_CRAWL_STATUS] = "status", [WEIR_CRAWL_PAUSE] = "pause",
+    [WEIR_CRAWL_RESUME] = "resume", [WEIR_CRAWL_CANCEL] = "cancel",
 };
 
 /* Pairs beside "op". */
-static size_t extra_fields(weir_feed_op op)
+static size_t extra_fields(const weir_feed_req *req)
 {
-    switch (op) {
+    switch (req->op) {
+    case WEIR_FEED_CRAWL: return req->action == WEIR_CRAWL_START ? 8 : 1;
     case WEIR_FEED_SUBSCRIBE:
     case WEIR_FEED_ACK:
     case WEIR_FEED_COPY: return 2;
@@ -65,10 +72,30 @@ static void put_copy(msgpack_packer *pk, const weir_feed_req *req)
     }
 }
 
+static void put_crawl(msgpack_packer *pk, const weir_feed_req *req)
+{
+    weir_mp_put_key(pk, "action");
+    weir_mp_put_key(pk, action_names[req->action]);
+    if (req->action != WEIR_CRAWL_START) {
+        return;
+    }
+    put_copy(pk, req);
+    weir_mp_put_key(pk, "where");
+    weir_mp_put_str(pk, req->where);
+    weir_mp_put_key(pk, "rate");
+    (void)msgpack_pack_uint64(pk, req->rate);
+    weir_mp_put_key(pk, "parallel");
+    (void)msgpack_pack_uint32(pk, req->parallel);
+    weir_mp_put_key(pk, "chunk_ms");
+    (void)msgpack_pack_uint32(pk, req->chunk_ms);
+    weir_mp_put_key(pk, "load_percent");
+    (void)msgpack_pack_uint32(pk, req->load_percent);
+}
+
 void weir_feed_req_encode(weir_buf *out, const weir_feed_req *req)
 {
     msgpack_packer pk = weir_mp_packer(out);
-    (void)msgpack_pack_map(&pk, 1 + extra_fields(req->op));
+    (void)msgpack_pack_map(&pk, 1 + extra_fields(req));
     weir_mp_put_key(&pk, "op");
     weir_mp_put_key(&pk, op_names[req->op]);
     if (req->op == WEIR_FEED_SUBSCRIBE || req->op == WEIR_FEED_FETCH || req->op == WEIR_FEED_ACK ||
@@ -84,6 +111,7 @@ void weir_feed_req_encode(weir_buf *out, const weir_feed_req *req)
         weir_mp_put_cursor(&pk, req->after.at);
         break;
     case WEIR_FEED_COPY: put_copy(&pk, req); break;
+    case WEIR_FEED_CRAWL: put_crawl(&pk, req); break;
     default: break;
     }
 }
@@ -100,14 +128,32 @@ typedef enum req_field {
     F_POSITION,
     F_COPY_ID,
     F_TABLES,
+    F_ACTION,
+    F_WHERE,
+    F_RATE,
+    F_PARALLEL,
+    F_CHUNK_MS,
+    F_LOAD,
     F_COUNT
 } req_field;
 
 static const char *const field_names[F_COUNT] = {
-    [F_OP] = "op",         [F_NAME] = "name",           [F_START] = "start",
-    [F_AFTER] = "after",   [F_MAX_BYTES] = "max_bytes", [F_WAIT_MS] = "wait_ms",
-    [F_KNOWN] = "known",   [F_POSITION] = "position",   [F_COPY_ID] = "copy_id",
+    [F_OP] = "op",
+    [F_NAME] = "name",
+    [F_START] = "start",
+    [F_AFTER] = "after",
+    [F_MAX_BYTES] = "max_bytes",
+    [F_WAIT_MS] = "wait_ms",
+    [F_KNOWN] = "known",
+    [F_POSITION] = "position",
+    [F_COPY_ID] = "copy_id",
     [F_TABLES] = "tables",
+    [F_ACTION] = "action",
+    [F_WHERE] = "where",
+    [F_RATE] = "rate",
+    [F_PARALLEL] = "parallel",
+    [F_CHUNK_MS] = "chunk_ms",
+    [F_LOAD] = "load_percent",
 };
 
 #define BIT(f) (1U << (f))
@@ -120,6 +166,7 @@ static const unsigned required[] = {
     [WEIR_FEED_LIST] = 0,
     [WEIR_FEED_STATUS] = 0,
     [WEIR_FEED_COPY] = BIT(F_COPY_ID) | BIT(F_TABLES),
+    [WEIR_FEED_CRAWL] = BIT(F_ACTION),
 };
 
 static weir_rc refuse(weir_error *err, const char *field, const char *why)
@@ -130,13 +177,26 @@ static weir_rc refuse(weir_error *err, const char *field, const char *why)
 static weir_rc get_op(weir_mp *mp, weir_feed_req *out, weir_error *err)
 {
     weir_slice s = weir_mp_str(mp);
-    for (size_t i = WEIR_FEED_SUBSCRIBE; !mp->bad && i <= WEIR_FEED_COPY; i++) {
+    for (size_t i = WEIR_FEED_SUBSCRIBE; !mp->bad && i <= WEIR_FEED_CRAWL; i++) {
         if (weir_slice_eqz(s, op_names[i])) {
             out->op = (weir_feed_op)i;
             return WEIR_OK;
         }
     }
-    return refuse(err, "op", "must be subscribe, fetch, ack, unsubscribe, list, status or copy");
+    return refuse(err, "op",
+                  "must be subscribe, fetch, ack, unsubscribe, list, status, copy or crawl");
+}
+
+static weir_rc get_action(weir_mp *mp, weir_feed_req *out, weir_error *err)
+{
+    weir_slice s = weir_mp_str(mp);
+    for (size_t i = 0; !mp->bad && i < sizeof action_names / sizeof action_names[0]; i++) {
+        if (weir_slice_eqz(s, action_names[i])) {
+            out->action = (weir_feed_action)i;
+            return WEIR_OK;
+        }
+    }
+    return refuse(err, "action", "must be start, status, pause, resume or cancel");
 }
 
 static void get_start(weir_mp *mp, weir_feed_req *out)
@@ -196,6 +256,12 @@ static weir_rc get_field(weir_mp *mp, req_field f, weir_arena *a, weir_feed_req 
     case F_KNOWN: out->known = weir_mp_u32(mp); break;
     case F_POSITION: out->after = (weir_feed_pos){.at = weir_mp_cursor(mp)}; break;
     case F_COPY_ID: out->copy_id = weir_mp_str(mp); break;
+    case F_ACTION: return get_action(mp, out, err);
+    case F_WHERE: out->where = weir_mp_str(mp); break;
+    case F_RATE: out->rate = weir_mp_uint(mp); break;
+    case F_PARALLEL: out->parallel = weir_mp_u32(mp); break;
+    case F_CHUNK_MS: out->chunk_ms = weir_mp_u32(mp); break;
+    case F_LOAD: out->load_percent = weir_mp_u32(mp); break;
     default: return get_tables(mp, a, out, err);
     }
     return mp->bad ? refuse(err, field_names[f], "is malformed or of the wrong type") : WEIR_OK;
@@ -209,6 +275,31 @@ static req_field field_of(weir_slice key)
         }
     }
     return F_COUNT;
+}
+
+/* What a start needs beside its action, and its bounds. */
+static weir_rc check_start(const weir_feed_req *out, unsigned seen, weir_error *err)
+{
+    static const unsigned needs = BIT(F_COPY_ID) | BIT(F_TABLES) | BIT(F_WHERE) | BIT(F_RATE) |
+                                  BIT(F_PARALLEL) | BIT(F_CHUNK_MS) | BIT(F_LOAD);
+    for (size_t f = 0; f < F_COUNT; f++) {
+        if (needs & ~seen & BIT(f)) {
+            return refuse(err, field_names[f], "is missing");
+        }
+    }
+    if (out->where.n > WEIR_CRAWL_WHERE_MAX) {
+        return refuse(err, "where", "has more than 10000 bytes");
+    }
+    if (out->parallel < 1 || out->parallel > WEIR_CRAWL_PARALLEL_MAX) {
+        return refuse(err, "parallel", "must be 1 to 8");
+    }
+    if (out->chunk_ms < 1 || out->chunk_ms > WEIR_CRAWL_CHUNK_MS_MAX) {
+        return refuse(err, "chunk_ms", "must be 1 to 60000");
+    }
+    if (out->load_percent < 1 || out->load_percent > 100) {
+        return refuse(err, "load_percent", "must be 1 to 100");
+    }
+    return WEIR_OK;
 }
 
 static weir_rc check_fields(weir_feed_req *out, unsigned seen, weir_error *err)
@@ -227,7 +318,13 @@ static weir_rc check_fields(weir_feed_req *out, unsigned seen, weir_error *err)
         ((required[out->op] & BIT(F_NAME)) && out->name.n == 0 && !anonymous)) {
         return refuse(err, "name", "must have 1 to 100 bytes");
     }
-    if (out->op == WEIR_FEED_COPY && (out->copy_id.n == 0 || out->copy_id.n > WEIR_FEED_NAME_MAX)) {
+    bool start = out->op == WEIR_FEED_CRAWL && out->action == WEIR_CRAWL_START;
+    weir_rc rc = start ? check_start(out, seen, err) : WEIR_OK;
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    if ((out->op == WEIR_FEED_COPY || start) &&
+        (out->copy_id.n == 0 || out->copy_id.n > WEIR_FEED_NAME_MAX)) {
         return refuse(err, "copy_id", "must have 1 to 100 bytes");
     }
     if (out->op == WEIR_FEED_ACK ||

@@ -8,6 +8,9 @@
  *          {"op": "unsubscribe", "name"}  {"op": "list"}  {"op": "status"}
  *          {"op": "copy", "copy_id", "tables": [[schema, name]…]}   idempotent by copy_id; answers its state; done shows in the
  *              stream as event 10 per table
+ *          {"op": "crawl", "action": "start"|"status"|"pause"|"resume"|"cancel"}   one crawl at a time; it is durable. For start also
+ *              "copy_id" (idempotent by it), "tables": [[schema or "", name]…] (empty: all that are published), "where": SQL, "" for none,
+ *              "rate": rows/s, 0 no limit, "parallel", "chunk_ms", "load_percent"
  * reply:   {"ok": true, …} or {"ok": false, "code": "lapsed"|"unknown"|"notready"|"input"|"busy"|"internal", "error": text with remedy}
  *   subscribe: "position": cursor, "head": cursor, "complete": bool (the log holds everything since the initial copy),
  *              "system_id": str
@@ -16,6 +19,7 @@
  *              next == head; moves with idle keepalives)
  *   list:      "subscribers": [{"name","position","state","lag_bytes"}…]
  *   copy:      "state": "queued"|"running"|"done"|"failed", "rows": n, "tables_done": n
+ *   crawl:     "status": a JSON object (internals.md)
  * cursor = [lsn:u64, sub:u32] ; within a fetch, "after" may also be [lsn, sub, part] to continue inside a transaction.
  */
 /* clang-format on */
@@ -29,6 +33,9 @@
 enum {
     WEIR_FEED_NAME_MAX = 100,
     WEIR_FEED_TABLES_MAX = 10000,
+    WEIR_CRAWL_WHERE_MAX = 10000,
+    WEIR_CRAWL_PARALLEL_MAX = 8,
+    WEIR_CRAWL_CHUNK_MS_MAX = 60000,
     WEIR_FEED_REPLY_MAX_BYTES = 1200 * 1024 * 1024
 };
 
@@ -40,7 +47,16 @@ typedef enum weir_feed_op {
     WEIR_FEED_LIST,
     WEIR_FEED_STATUS,
     WEIR_FEED_COPY,
+    WEIR_FEED_CRAWL,
 } weir_feed_op;
+
+typedef enum weir_feed_action {
+    WEIR_CRAWL_START,
+    WEIR_CRAWL_STATUS,
+    WEIR_CRAWL_PAUSE,
+    WEIR_CRAWL_RESUME,
+    WEIR_CRAWL_CANCEL,
+} weir_feed_action;
 
 /* A place in the log down to the part; part 0 is the start. */
 typedef struct weir_feed_pos {
@@ -66,6 +82,10 @@ typedef struct weir_feed_req {
     weir_slice copy_id;
     size_t ntables;
     weir_feed_table *tables;
+    weir_feed_action action; /* crawl; what follows is for start */
+    weir_slice where;
+    uint64_t rate; /* rows per second */
+    uint32_t parallel, chunk_ms, load_percent;
 } weir_feed_req;
 
 void weir_feed_req_encode(weir_buf *out, const weir_feed_req *req);
@@ -95,7 +115,7 @@ typedef struct weir_feed_reply {
     weir_feed_sub *subs;
     weir_slice state; /* copy */
     uint64_t rows, tables_done;
-    weir_slice status; /* status: a JSON object text */
+    weir_slice status; /* status, crawl: a JSON object text */
 } weir_feed_reply;
 
 /* op decides which fields are written. */

@@ -9,6 +9,7 @@ static size_t reply_fields(weir_feed_op op)
     case WEIR_FEED_FETCH: return 4;
     case WEIR_FEED_COPY: return 3;
     case WEIR_FEED_LIST:
+    case WEIR_FEED_CRAWL:
     case WEIR_FEED_STATUS: return 1;
     default: return 0;
     }
@@ -90,6 +91,7 @@ void weir_feed_reply_encode(weir_buf *out, weir_feed_op op, const weir_feed_repl
     case WEIR_FEED_FETCH: put_fetched(&pk, r); break;
     case WEIR_FEED_LIST: put_list(&pk, r); break;
     case WEIR_FEED_COPY: put_copy(&pk, r); break;
+    case WEIR_FEED_CRAWL:
     case WEIR_FEED_STATUS:
         weir_mp_put_key(&pk, "status");
         weir_mp_put_str(&pk, r->status);

@@ -8,6 +8,7 @@ static void touch_request(const weir_feed_req *r)
 {
     fuzz_touch(r->name);
     fuzz_touch(r->copy_id);
+    fuzz_touch(r->where);
     for (size_t i = 0; i < r->ntables; i++) {
         fuzz_touch(r->tables[i].schema);
         fuzz_touch(r->tables[i].name);

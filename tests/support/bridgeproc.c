@@ -328,6 +328,9 @@ static bool read_frame(feedlines *f, weir_slice frame)
     weir_buf b;
     weir_buf_init(&b, 1 << 26);
     weir_rc rc = weir_frame_open(&dec, frame, &head, &err);
+    f->frame_kind = rc == WEIR_OK ? head.kind : f->frame_kind;
+    f->frame_lsn = rc == WEIR_OK ? head.commit_lsn : f->frame_lsn;
+    f->frame_xid = rc == WEIR_OK ? head.xid : f->frame_xid;
     if (rc == WEIR_OK && head.kind == WEIR_FRAME_TX && head.part == 0) {
         if (head.commit_lsn <= f->last_commit) {
             say(f, "ERROR: a transaction came twice or out of order");

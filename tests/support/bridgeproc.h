@@ -48,7 +48,10 @@ typedef struct feedlines {
     uint64_t last_commit; /* of the last frame: order is checked as it is read */
     weir_cursor head;
     uint64_t frames, events, commits;
-    bool count_only; /* keep no lines */
+    uint64_t frame_lsn;
+    uint32_t frame_xid;
+    weir_frame_kind frame_kind; /* of the frame being read; frames is its number */
+    bool count_only;            /* keep no lines */
     /* Each event, in order; rel is NULL where there is none. */
     void (*on_event)(void *arg, struct feedlines *f, const weir_relation *rel, const weir_ev *ev);
     void *arg;

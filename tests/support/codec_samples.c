@@ -194,6 +194,25 @@ static void req_copy(weir_buf *out)
         &(weir_feed_req){.op = WEIR_FEED_COPY, .copy_id = S("c-1"), .ntables = 2, .tables = t});
 }
 
+static void req_crawl(weir_buf *out)
+{
+    weir_feed_table t[] = {{S("public"), S("orders")}, {S(""), S("line items")}};
+    weir_feed_req_encode(out, &(weir_feed_req){.op = WEIR_FEED_CRAWL,
+                                               .action = WEIR_CRAWL_START,
+                                               .copy_id = S("crawl-1"),
+                                               .ntables = 2,
+                                               .tables = t,
+                                               .where = S("id > 7"),
+                                               .rate = 5000000000ULL,
+                                               .parallel = 2,
+                                               .chunk_ms = 250,
+                                               .load_percent = 50});
+}
+static void req_crawl_pause(weir_buf *out)
+{
+    weir_feed_req_encode(out, &(weir_feed_req){.op = WEIR_FEED_CRAWL, .action = WEIR_CRAWL_PAUSE});
+}
+
 static void rep_subscribe(weir_buf *out)
 {
     weir_feed_reply r = {.ok = true,
@@ -231,6 +250,11 @@ static void rep_status(weir_buf *out)
     weir_feed_reply_encode(out, WEIR_FEED_STATUS,
                            &(weir_feed_reply){.ok = true, .status = S("{\"head\":\"0/1\"}")});
 }
+static void rep_crawl(weir_buf *out)
+{
+    weir_feed_reply_encode(out, WEIR_FEED_CRAWL,
+                           &(weir_feed_reply){.ok = true, .status = S("{\"state\":\"running\"}")});
+}
 static void rep_copy(weir_buf *out)
 {
     weir_feed_reply_encode(
@@ -264,11 +288,14 @@ const codec_sample codec_samples[] = {
     {"request-list", SAMPLE_REQUEST, 0, req_list},
     {"request-status", SAMPLE_REQUEST, 0, req_status},
     {"request-copy", SAMPLE_REQUEST, 0, req_copy},
+    {"request-crawl", SAMPLE_REQUEST, 0, req_crawl},
+    {"request-crawl-pause", SAMPLE_REQUEST, 0, req_crawl_pause},
     {"reply-subscribe", SAMPLE_REPLY, WEIR_FEED_SUBSCRIBE, rep_subscribe},
     {"reply-fetch", SAMPLE_REPLY, WEIR_FEED_FETCH, rep_fetch},
     {"reply-ack", SAMPLE_REPLY, WEIR_FEED_ACK, rep_ack},
     {"reply-list", SAMPLE_REPLY, WEIR_FEED_LIST, rep_list},
     {"reply-status", SAMPLE_REPLY, WEIR_FEED_STATUS, rep_status},
+    {"reply-crawl", SAMPLE_REPLY, WEIR_FEED_CRAWL, rep_crawl},
     {"reply-copy", SAMPLE_REPLY, WEIR_FEED_COPY, rep_copy},
     {"reply-error", SAMPLE_REPLY, WEIR_FEED_FETCH, rep_error},
 };

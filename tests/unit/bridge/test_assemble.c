@@ -42,7 +42,7 @@ static void on_moved(void *arg, weir_cursor head)
 typedef struct fix {
     out o;
     brg_relcat *rc;
-    brg_window *w;
+    brg_windows *w;
     brg_assembler *as;
     weir_error err;
 } fix;
@@ -50,9 +50,9 @@ typedef struct fix {
 static int setup(void **state)
 {
     fix *f = calloc(1, sizeof *f);
-    brg_sink sink = {on_frame, on_relation, on_moved, &f->o};
+    brg_sink sink = {on_frame, on_relation, on_moved, &f->o, NULL};
     f->rc = brg_relcat_new();
-    f->w = brg_window_new(1 << 20);
+    f->w = brg_windows_new(1 << 20);
     f->as = brg_assembler_new(f->rc, f->w, &sink, (weir_cursor){100, 0}, 200);
     *state = f;
     return 0;
@@ -66,7 +66,7 @@ static int teardown(void **state)
     }
     brg_assembler_free(f->as);
     brg_relcat_free(f->rc);
-    brg_window_free(f->w);
+    brg_windows_free(f->w);
     free(f);
     return 0;
 }

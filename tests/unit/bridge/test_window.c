@@ -67,11 +67,28 @@ static weir_snapshot snap(const char *text)
     return s;
 }
 
+static brg_recent *recent;
+
 static brg_window *opened(void)
 {
-    brg_window *w = brg_window_new(1 << 20);
-    brg_window_watch(w, &rel, key0, 1);
+    recent = brg_recent_new(16);
+    brg_recent_settled(recent, 0);
+    brg_window *w = brg_window_new(1 << 20, recent);
+    brg_window_watch(w, rel.oid, key0, 1);
+    brg_window_open(w);
     return w;
+}
+
+static void closed(brg_window *w)
+{
+    brg_window_free(w);
+    brg_recent_free(recent);
+}
+
+static void begin(brg_window *w, uint32_t xid)
+{
+    brg_recent_add(recent, xid);
+    brg_window_begin(w, xid);
 }
 
 static void assert_merge(brg_window *w, const weir_snapshot *s, const char *id, brg_merge want,
@@ -90,10 +107,10 @@ static void events_the_snapshot_does_not_see_win(void **state)
 {
     (void)state;
     brg_window *w = opened();
-    brg_window_begin(w, 10);
+    begin(w, 10);
     note(w, WEIR_EV_UPDATE, NULL, "1", "10", "~");
     note(w, WEIR_EV_UPDATE, NULL, "2", "10", "b10");
-    brg_window_begin(w, 12);
+    begin(w, 12);
     note(w, WEIR_EV_UPDATE, NULL, "1", "12", "~");
     note(w, WEIR_EV_DELETE, "3", NULL, NULL, NULL);
     note(w, WEIR_EV_DELETE, "4", NULL, NULL, NULL);
@@ -106,7 +123,7 @@ static void events_the_snapshot_does_not_see_win(void **state)
     assert_merge(w, &s, "3", BRG_ROW_GONE, NULL, NULL);
     assert_merge(w, &s, "4", BRG_ROW_MERGED, "13", "new");
     assert_merge(w, &s, "5", BRG_ROW_AS_READ, "chunk", "chunk");
-    brg_window_free(w);
+    closed(w);
 }
 
 static void a_key_that_moves_with_unsent_columns_is_read_again(void **state)
@@ -116,7 +133,7 @@ static void a_key_that_moves_with_unsent_columns_is_read_again(void **state)
     weir_arena *a = weir_arena_new(0);
     weir_tuple *keys = NULL;
     bool overflow = true;
-    brg_window_begin(w, 10);
+    begin(w, 10);
     note(w, WEIR_EV_INSERT, NULL, "1", "1", "known");
     note(w, WEIR_EV_UPDATE, "1", "2", "2", "~"); /* known in the window: no gap */
     note(w, WEIR_EV_UPDATE, "8", "9", "2", "~");
@@ -136,7 +153,7 @@ static void a_key_that_moves_with_unsent_columns_is_read_again(void **state)
     note(w, WEIR_EV_UPDATE, "10", "11", "2", "~");
     assert_int_equal(brg_window_take_moved(w, a, &keys, &overflow), 1);
     weir_arena_free(a);
-    brg_window_free(w);
+    closed(w);
 }
 
 static void reasons_to_read_again(void **state)
@@ -144,7 +161,7 @@ static void reasons_to_read_again(void **state)
     (void)state;
     brg_window *w = opened();
     weir_snapshot s = snap("20:25:21");
-    brg_window_begin(w, 21);
+    begin(w, 21);
     assert_null(brg_window_redo(w, &s, &rel));
     brg_window_open(w); /* 21 was delivered before this window, and S does not see it */
     assert_non_null(brg_window_redo(w, &s, &rel));
@@ -170,22 +187,22 @@ static void reasons_to_read_again(void **state)
         note(w, WEIR_EV_INSERT, NULL, id, "1", "x");
     }
     assert_non_null(brg_window_redo(w, &later, &rel)); /* memory is bounded */
-    brg_window_free(w);
+    closed(w);
 }
 
 static void xids_wrap(void **state)
 {
     (void)state;
     brg_window *w = opened();
-    brg_window_begin(w, 4294967290u);
+    begin(w, 4294967290u);
     note(w, WEIR_EV_UPDATE, NULL, "1", "a", "a");
-    brg_window_begin(w, 3);
+    begin(w, 3);
     note(w, WEIR_EV_UPDATE, NULL, "2", "b", "b");
     /* 64-bit xids around 2^32: 4294967290 is over, 4294967299 (3 on the wire) is running. */
     weir_snapshot s = snap("4294967299:4294967300:4294967299");
     assert_merge(w, &s, "1", BRG_ROW_AS_READ, "chunk", "chunk");
     assert_merge(w, &s, "2", BRG_ROW_MERGED, "b", "b");
-    brg_window_free(w);
+    closed(w);
 }
 
 typedef struct balance_sum {
@@ -205,14 +222,15 @@ static void sum(void *arg, const weir_tuple *t, int64_t n)
 static void keyless_rows_are_counted(void **state)
 {
     (void)state;
-    brg_window *w = brg_window_new(1 << 20);
-    brg_window_watch(w, &rel, NULL, 0);
+    brg_window *w = opened();
+    brg_window_watch(w, rel.oid, NULL, 0);
+    brg_window_open(w);
     row3 x;
     row3 y;
-    brg_window_begin(w, 9); /* seen */
+    begin(w, 9); /* seen */
     weir_ev ev = {.kind = WEIR_EV_INSERT, .new_row = row(&x, "a", NULL, "1")};
     brg_window_note(w, &ev);
-    brg_window_begin(w, 10); /* unseen */
+    begin(w, 10); /* unseen */
     brg_window_note(w, &ev);
     brg_window_note(w, &ev);
     ev = (weir_ev){.kind = WEIR_EV_UPDATE,
@@ -229,7 +247,7 @@ static void keyless_rows_are_counted(void **state)
     brg_window_balance(w, &s, sum, &got);
     assert_int_equal(got.a, 1);
     assert_int_equal(got.b, -1);
-    brg_window_free(w);
+    closed(w);
 }
 
 int main(void)
