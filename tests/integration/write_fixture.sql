@@ -49,6 +49,14 @@ BEGIN
     UPDATE counter SET n = n + 1 WHERE counter.id = a RETURNING n INTO r;
     RETURN r;
 END $$;
+CREATE FUNCTION command.only_one(slot int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(4711, slot) THEN
+        RAISE EXCEPTION 'two at once';
+    END IF;
+    PERFORM pg_sleep(0.003);
+    RETURN slot;
+END $$;
 CREATE FUNCTION command.slow_bump2(a int, b int, seconds float8) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE r bigint;
 BEGIN

@@ -164,7 +164,10 @@ const char *wt_fixture_sql(void)
         assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, wt_fx.a, &sql, &err), &err);
         text = weir_arena_printf(wt_fx.a, "%s\n%s", text, sql.p);
     }
-    return text;
+    return weir_arena_printf(wt_fx.a,
+                             "%s\nUPDATE weir.command_catalog SET serialize_by = 'slot' WHERE "
+                             "name = 'only_one';",
+                             text);
 }
 
 int wt_up(const char *bin_dir, const char *sql_file)
