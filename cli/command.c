@@ -27,6 +27,15 @@ static const cli_command COMMANDS[] = {
     {"check", "[APP] [--json]",
      "compile everything and say what would be refused, with place, reason and rewrite", "",
      cli_check},
+    {"contracts", "check|save [APP] [FILE] [--json]",
+     "compare the deployed commands with what clients were promised",
+     "save writes the deployed commands, with their fields, types and results, to FILE (default: "
+     "APP/contracts.json). check compares the\n"
+     "deployed ones with it: exit 1 when a client that keeps to the file would be let down (a "
+     "command or field is gone, a new field is\n"
+     "required, a type takes less or a result gives other things), 0 when nothing or only more has "
+     "come.\n",
+     cli_contracts},
     {"explain", "[APP] MODEL", "the plan of a read model: class, state, indexes, edges", "",
      cli_explain},
     {"send", "[--app APP] NAME JSON", "send a command",
@@ -103,7 +112,7 @@ static int usage(FILE *f)
     (void)fprintf(f, "weir - one SELECT, always true in Redis, provably equal to "
                      "PostgreSQL\n\nusage: weir COMMAND …\n\n");
     for (int i = 0; i < NCOMMANDS; i++) {
-        (void)fprintf(f, "  %-8s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        (void)fprintf(f, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     }
     (void)fprintf(f,
                   "\nAPP is an app directory (default: here). `weir COMMAND --help` says more.\n");

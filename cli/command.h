@@ -20,6 +20,7 @@ int cli_down(int argc, char **argv);
 int cli_env(int argc, char **argv);
 int cli_deploy(int argc, char **argv);
 int cli_check(int argc, char **argv);
+int cli_contracts(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_send(int argc, char **argv);
 int cli_get(int argc, char **argv);

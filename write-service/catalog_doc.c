@@ -23,8 +23,14 @@ void wsvc_catalog_list(const wsvc_catalog *c, weir_buf *out)
         weir_json_quote(out, e->result_type);
         weir_buf_putz(out, ",\"description\":");
         weir_json_quote(out, e->description);
-        weir_buf_printf(out, ",\"isolated\":%s,\"serializable\":%s,\"args\":",
+        weir_buf_printf(out, ",\"isolated\":%s,\"serializable\":%s,\"serialize_by\":",
                         e->isolated ? "true" : "false", e->serializable ? "true" : "false");
+        if (e->serialize_by.n) {
+            weir_json_quote(out, e->serialize_by);
+        } else {
+            weir_buf_putz(out, "null");
+        }
+        weir_buf_putz(out, ",\"args\":");
         put_json_or(out, e->args, "[]");
         weir_buf_putz(out, "}");
     }
@@ -32,7 +38,26 @@ void wsvc_catalog_list(const wsvc_catalog *c, weir_buf *out)
 }
 
 static const char components[] =
-    "\"components\":{\"schemas\":{"
+    "\"components\":{\"parameters\":{"
+    "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":\"Executed "
+    "at "
+    "most once however often it is sent; a repetition gets the first answer.\","
+    "\"schema\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":257}},"
+    "\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"description\":\"The version the "
+    "command "
+    "expects, an entity tag.\",\"schema\":{\"type\":\"string\"}},"
+    "\"Prefer\":{\"name\":\"Prefer\",\"in\":\"header\",\"description\":\"wait=N: not executed when "
+    "it "
+    "has not begun within N seconds.\",\"schema\":{\"type\":\"string\"}},"
+    "\"CorrelationId\":{\"name\":\"X-Correlation-Id\",\"in\":\"header\",\"schema\":{\"type\":"
+    "\"string\",\"minLength\":1,\"maxLength\":128}},"
+    "\"TraceParent\":{\"name\":\"traceparent\",\"in\":\"header\",\"description\":\"W3C trace "
+    "context.\",\"schema\":{\"type\":\"string\"}}},"
+    "\"headers\":{\"Position\":{\"description\":\"As position in the body.\",\"schema\":{\"$ref\":"
+    "\"#/components/schemas/Position\"}},"
+    "\"Replayed\":{\"description\":\"The answer of an earlier command with this "
+    "Idempotency-Key.\",\"schema\":{\"type\":\"string\",\"enum\":[\"true\"]}}},"
+    "\"schemas\":{"
     "\"Position\":{\"type\":\"string\",\"pattern\":\"^[0-9A-F]+/[0-9A-F]+$\",\"description\":"
     "\"Position at or after the command's commit; give it to a query as min_position to read your "
     "own write.\"},"

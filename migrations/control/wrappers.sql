@@ -77,22 +77,33 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
       FROM weir.command_args(fn) a;
 $$;
 
+-- The same, or null.
+CREATE OR REPLACE FUNCTION weir.or_null(schema jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN schema = '{}' OR schema ->> 'type' = 'null' THEN schema
+                ELSE jsonb_build_object('anyOf', jsonb_build_array(schema, '{"type":"null"}'::jsonb)) END;
+$$;
+
 -- The path item object of /commands/{name}.
 CREATE OR REPLACE FUNCTION weir.command_openapi(fn oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT jsonb_build_object('post', jsonb_strip_nulls(jsonb_build_object(
         'operationId', p.proname,
         'description', obj_description(fn, 'pg_proc'))) || jsonb_build_object(
+        'parameters', (SELECT jsonb_agg(jsonb_build_object('$ref', '#/components/parameters/' || n))
+                         FROM unnest('{IdempotencyKey,IfMatch,Prefer,CorrelationId,TraceParent}'::text[]) n),
         'requestBody', jsonb_build_object('required', true, 'content', jsonb_build_object('application/json',
             jsonb_build_object('schema', jsonb_build_object('type', 'object', 'additionalProperties', false,
-                'properties', (SELECT coalesce(jsonb_object_agg(a.name, weir.type_schema(a.type)), '{}') FROM weir.command_args(fn) a),
+                'properties', (SELECT coalesce(jsonb_object_agg(a.name, weir.or_null(weir.type_schema(a.type))), '{}') FROM weir.command_args(fn) a),
                 'required', (SELECT coalesce(jsonb_agg(a.name ORDER BY a.ord) FILTER (WHERE a.default_expr IS NULL), '[]')
                                FROM weir.command_args(fn) a))))),
         'responses', jsonb_build_object(
-            '200', jsonb_build_object('description', 'Executed.', 'content', jsonb_build_object('application/json',
+            '200', jsonb_build_object('description', 'Executed.',
+                'headers', '{"Weir-Position":{"$ref":"#/components/headers/Position"},"Idempotency-Replayed":{"$ref":"#/components/headers/Replayed"}}'::jsonb,
+                'content', jsonb_build_object('application/json',
                 jsonb_build_object('schema', jsonb_build_object('allOf', jsonb_build_array(
                     jsonb_build_object('$ref', '#/components/schemas/CommandReply'),
-                    jsonb_build_object('properties', jsonb_build_object('result', weir.result_schema(fn)))))))),
+                    jsonb_build_object('type', 'object', 'properties', jsonb_build_object('result', weir.or_null(weir.result_schema(fn))))))))),
             'default', jsonb_build_object('$ref', '#/components/responses/Problem'))))
       FROM pg_proc p WHERE p.oid = fn;
 $$;
