@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "libweir/base/str.h"
 #include "libweir/codec/json.h"
 #include "libweir/io/curl.h"
+#include "tests/support/app.h"
 #include "tests/support/writetest.h"
 
 static const char *uri, *dir;
@@ -38,8 +38,7 @@ static int sh(const char *command)
 {
     const char *line = weir_arena_printf(wt_fx.a, "W=%s/weir A=%s; { %s; } >%s/out.txt 2>&1",
                                          WEIR_BIN_DIR, dir, command, wt_fx.dir);
-    int rc = system(line); /* NOLINT(cert-env33-c): a fixed command line of this test */
-    return WIFEXITED(rc) ? WEXITSTATUS(rc) : -1;
+    return orc_run(false, (const char *const[]){"sh", "-c", line, NULL});
 }
 
 static const char *output(void)
