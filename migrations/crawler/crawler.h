@@ -7,9 +7,14 @@
  * has passed crw_passed_lsn, makes the target equal. Idempotently means: INSERT is an upsert, an
  * UPDATE of a missing row inserts it when the event is complete and else does nothing, a key that
  * moves onto a present row merges into it, DELETE of a missing row does nothing, TRUNCATE truncates
- * (every row that is there after it was inserted after it, so the stream brings it again).
- * Tables without key have one chunk and one snapshot: their events count only when the transaction
- * is not visible in it (weir_sync.chunk.snapshot).
+ * (every row that is there after it was inserted after it, so the stream brings it again). One
+ * event cannot be made good from the stream alone: a key that moves while a TOASTed column is not
+ * sent. The row may have moved from a range not yet read into one already read, and what stands at
+ * the old key may be another row by now: after such an event the row at the new key is read from
+ * the source again, in a snapshot that sees the event's transaction, and upserted (nothing is done
+ * when it is not there: a later event tells why), and the applier stays idempotent up to the
+ * source's position behind that read. Tables without key have one chunk and one snapshot: their
+ * events count only when the transaction is not visible in it (weir_sync.chunk.snapshot).
  *
  * A chunk's rows and its record in weir_sync.chunk are committed by the target together: a job that
  * was killed anywhere goes on with what is not recorded when it is opened again with the same name.

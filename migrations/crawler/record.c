@@ -222,7 +222,7 @@ weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
 {
     const char *params[] = {c->own.job, t->id};
     /* The chunks were committed without waiting for the disk: this commit waits for all of them. */
-    weir_rc rc = weir_pg_script(target, "SET synchronous_commit = on", err);
+    weir_rc rc = weir_pg_script(target, "SET synchronous_commit = local", err);
     if (rc == WEIR_OK) {
         rc = weir_pg_query(target,
                            "UPDATE weir_sync.crawl_table SET copied_at = clock_timestamp() WHERE "
