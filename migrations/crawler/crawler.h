@@ -79,7 +79,7 @@ WEIR_MUST_CHECK weir_rc crw_create(crw *c, weir_error *err);
 WEIR_MUST_CHECK weir_rc crw_copy(crw *c, weir_error *err);
 
 /* Builds what crw_create noted, several at a time: unique indexes, indexes, constraints, then
- * foreign keys, statistics objects and ANALYZE. What is done stays done. */
+ * foreign keys, statistics objects, VACUUM (ANALYZE). What is done stays done. */
 WEIR_MUST_CHECK weir_rc crw_finish(crw *c, weir_error *err);
 
 /* At cut-over: sets the target's sequences of the copied columns, and those of the same name, to

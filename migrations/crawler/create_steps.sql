@@ -45,6 +45,6 @@ ind AS (
       CROSS JOIN LATERAL (SELECT pg_get_statisticsobjdef(s.oid) AS def) d
       CROSS JOIN LATERAL (SELECT substring(def FROM ' FROM [^()]*$') AS tail) x
     UNION ALL
-    SELECT 7, 'analyze', 'statistics', format('ANALYZE %s', $2::text), NULL, NULL FROM t
+    SELECT 7, 'analyze', 'statistics', format('VACUUM (ANALYZE) %s', $2::text), NULL, NULL FROM t
 )
 SELECT kind, what, command, ref, rest FROM step ORDER BY place, what

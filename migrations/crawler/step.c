@@ -6,27 +6,33 @@
 
 enum { STEP_WORKERS = 4, TRIES_MAX = 5, BACKOFF_MS = 500 };
 
+static weir_rc note_done(crw *c, weir_pg *target, const char *no, weir_error *err)
+{
+    const char *params[] = {c->own.job, no};
+    return weir_pg_query(target,
+                         "UPDATE weir_sync.crawl_step SET done_at = clock_timestamp() WHERE job = "
+                         "$1 AND no = $2::int",
+                         2, params, NULL, err);
+}
+
 /* The step and the note that it is done are one transaction: a killed job finds it undone or done.
- */
+ * VACUUM runs in none, and may be done twice. */
 static weir_rc one_step(crw *c, weir_pg *target, const char *no, const char *what,
                         const char *command, weir_error *err)
 {
-    const char *params[] = {c->own.job, no};
-    weir_rc rc = weir_pg_script(target, "BEGIN", err);
+    bool tx = strncmp(command, "VACUUM", 6) != 0;
+    weir_rc rc = tx ? weir_pg_script(target, "BEGIN", err) : WEIR_OK;
     if (rc == WEIR_OK) {
         rc = weir_pg_script(target, command, err);
     }
     if (rc == WEIR_OK) {
-        rc = weir_pg_query(target,
-                           "UPDATE weir_sync.crawl_step SET done_at = clock_timestamp() WHERE job "
-                           "= $1 AND no = $2::int",
-                           2, params, NULL, err);
+        rc = note_done(c, target, no, err);
     }
     if (rc == WEIR_OK) {
-        return weir_pg_script(target, "COMMIT", err);
+        return tx ? weir_pg_script(target, "COMMIT", err) : WEIR_OK;
     }
     weir_error ignored;
-    weir_rc back = weir_pg_script(target, "ROLLBACK", &ignored);
+    weir_rc back = tx ? weir_pg_script(target, "ROLLBACK", &ignored) : WEIR_OK;
     (void)back; /* a connection lost here is seen by its next user */
     weir_error_wrap(err, "%s", what);
     return rc;
