@@ -82,6 +82,7 @@ static weir_rc begin_tx(void *self, const sync_tx *tx, weir_error *err)
         s->loose = loose;
     }
     s->open = true;
+    s->acted = false;
     s->xid = tx->xid;
     if (tx->commit_lsn > s->newest_commit) {
         s->newest_commit = tx->commit_lsn;
@@ -432,14 +433,29 @@ static weir_rc commit_group(sync_apply *s, bool wait_durable, weir_error *err)
     return rc;
 }
 
+/* Without a change pgoutput would not tell of this transaction at all, and the other side would
+ * take every later change of those rows for one that did not know of it. */
+static weir_rc leave_trace(sync_apply *s, weir_error *err)
+{
+    weir_rc rc = sync_apply_begin_tx(s, err);
+    return rc == WEIR_OK ? sync_exec_send(&s->x, "trace",
+                                          "SELECT pg_logical_emit_message(true, 'weir.sync', '')",
+                                          0, NULL, SYNC_ANY, NULL, err)
+                         : rc;
+}
+
 static weir_rc commit_tx(void *self, const sync_tx *tx, weir_error *err)
 {
     sync_apply *s = self;
     s->open = false;
     s->place = tx->after;
     s->place_moved = true;
-    if (!s->conf.each || !s->in_tx) {
+    if (!s->conf.each) {
         return WEIR_OK;
+    }
+    weir_rc rc = s->conf.trace && !s->acted ? leave_trace(s, err) : WEIR_OK;
+    if (rc != WEIR_OK || !s->in_tx) {
+        return again(s, tx, rc, err);
     }
     /* Durable with the batch's last: until then nothing is acknowledged. */
     return again(s, tx, commit_group(s, false, err), err);

@@ -61,7 +61,9 @@ typedef struct sync_apply_conf {
     /* Two ways: */
     const char *origin; /* replication origin our transactions carry; NULL: none (one way) */
     bool from_source;   /* this flow brings the source's changes (ties and priority) */
-    bool each;          /* one target transaction per source transaction, every row is looked at */
+    bool trace; /* a transaction that changes nothing here still leaves a message in the WAL:
+                   the other side must learn that it was seen */
+    bool each;  /* one target transaction per source transaction, every row is looked at */
     sync_apply_counts *counts;
 } sync_apply_conf;
 

@@ -337,6 +337,7 @@ weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, con
     const char **params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *params);
     sync_mask present = sync_apply_present(m, v);
     weir_rc rc = WEIR_OK;
+    s->acted = true;
     if (s->loose) {
         /* at most one of the two keys is left after this */
         weir_buf sql;
@@ -431,6 +432,7 @@ weir_rc sync_apply_keyless(sync_apply *s, const sync_map *m, const weir_ev *ev, 
         sync_mask_set(&all, i);
     }
     int n = 0;
+    s->acted = true;
     if (ev->kind == WEIR_EV_INSERT || ev->kind == WEIR_EV_READ) {
         v = sync_apply_values(s, m, &ev->new_row, NULL);
         n = sync_apply_params(s, m, v, &all, NULL, params);

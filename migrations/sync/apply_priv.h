@@ -36,6 +36,7 @@ struct sync_apply {
     int retried;
     bool in_tx;   /* BEGIN was sent */
     bool open;    /* inside a source transaction */
+    bool acted;   /* it has changed a row here */
     bool loose;   /* of the running transaction */
     uint32_t xid; /* of the running transaction */
     uint64_t loose_until;

@@ -135,6 +135,7 @@ static weir_rc act(sync_apply *s, wish *w, char kind, const sync_mask *mask, con
     char name[64];
     const char *sql = sync_apply_stmt(s, w->m, kind, mask, name);
     int n = sync_apply_params(s, w->m, w->v, mask, key, w->params);
+    s->acted = true;
     return sync_exec_send(&s->x, name, sql ? sql : "", n, w->params, 1, w->m->plain, err);
 }
 
@@ -312,6 +313,7 @@ static weir_rc write_merged(sync_apply *s, wish *w, const char *row, weir_error 
     }
     weir_buf_u8(&b, '\0');
     w->params[n] = row;
+    s->acted = true;
     weir_rc rc = b.failed ? weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too wide", w->m->plain)
                           : sync_exec_send(&s->x, name, b.p, n + 1, w->params, 1, w->m->plain, err);
     weir_buf_fini(&b);

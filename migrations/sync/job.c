@@ -227,6 +227,7 @@ static weir_rc start_direction(direction *d, weir_error *err)
                           .rules = c->rules,
                           .origin = detect ? d->origin : NULL,
                           .from_source = d->forward,
+                          .trace = c->both,
                           .each = detect,
                           .counts = &d->counts};
     d->apply = sync_apply_new(&ac);
