@@ -44,6 +44,13 @@ static const cli_command COMMANDS[] = {
      "--min-position X/Y waits until the model has reached it (--wait-ms N).\n", cli_get},
     {"tail", "[--app APP] [--table T] [--json]",
      "the live change feed, with the command that caused each change", "", cli_tail},
+    {"dead", "list|show|retry|discard [APP] [ID… | --all] [--json]",
+     "what was given up: commands, callbacks, parked documents",
+     "list shows everything dead and counts the parked documents of the projector; show prints it "
+     "whole. retry gives commands and\n"
+     "callbacks another life, discard removes them. A deadline that has passed does not count for "
+     "a retry.\n",
+     cli_dead},
     {"status", "[APP] [--json]", "services, positions, lag, slot, log, models", "", cli_status},
     {"verify", "[APP] [MODEL] [--repair] [--json]",
      "compare Redis with PostgreSQL, both ways; exit 0 only at zero differences", "",

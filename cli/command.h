@@ -26,6 +26,7 @@ int cli_send(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_dead(int argc, char **argv);
 int cli_rebuild(int argc, char **argv);
 int cli_verify_run(int argc, char **argv);
 int cli_sync(int argc, char **argv);

@@ -298,3 +298,38 @@ BEGIN
     END IF;
     PERFORM pg_logical_emit_message(true, 'weir.event', event);
 END $$;
+
+-- Everything dead, for `weir dead`. An id of a callback is callback-N.
+CREATE OR REPLACE FUNCTION weir.dead_list(most int)
+RETURNS TABLE (id text, kind text, name text, finished_at timestamptz, attempts int, reason text, detail jsonb)
+LANGUAGE sql STABLE AS $$
+    SELECT * FROM (
+        SELECT c.id, 'command', c.name, c.finished_at, c.attempts, c.reason,
+               weir.command_document(c) || jsonb_build_object('body', c.body) FROM weir.command c WHERE c.state = 'dead'
+        UNION ALL
+        SELECT 'callback-' || k.id, 'callback', k.url, k.finished_at, k.attempts, k.reason,
+               jsonb_build_object('command_id', k.command_id, 'url', k.url, 'payload', k.payload) FROM weir.callback k WHERE k.state = 'dead'
+    ) x ORDER BY x.finished_at, x.id LIMIT most;
+$$;
+
+-- Gives dead ones another life, as if they had just been accepted; a deadline that has passed does not count any more. NULL: all.
+CREATE OR REPLACE FUNCTION weir.dead_retry(ids text[]) RETURNS SETOF text
+LANGUAGE sql AS $$
+    WITH c AS (
+        UPDATE weir.command c SET state = 'accepted', blocked = false, owner = NULL, attempts = 0, due_at = clock_timestamp(),
+               deadline = CASE WHEN c.deadline > clock_timestamp() THEN c.deadline END, finished_at = NULL, answer = NULL
+         WHERE c.state = 'dead' AND (ids IS NULL OR c.id = ANY (ids)) RETURNING c.id
+    ), k AS (
+        UPDATE weir.callback k SET state = 'pending', blocked = false, owner = NULL, attempts = 0, due_at = clock_timestamp(), finished_at = NULL
+         WHERE k.state = 'dead' AND (ids IS NULL OR 'callback-' || k.id = ANY (ids)) RETURNING 'callback-' || k.id
+    ) SELECT * FROM c UNION ALL SELECT * FROM k;
+$$;
+
+CREATE OR REPLACE FUNCTION weir.dead_discard(ids text[]) RETURNS SETOF text
+LANGUAGE sql AS $$
+    WITH c AS (
+        DELETE FROM weir.command c WHERE c.state = 'dead' AND (ids IS NULL OR c.id = ANY (ids)) RETURNING c.id
+    ), k AS (
+        DELETE FROM weir.callback k WHERE k.state = 'dead' AND (ids IS NULL OR 'callback-' || k.id = ANY (ids)) RETURNING 'callback-' || k.id
+    ) SELECT * FROM c UNION ALL SELECT * FROM k;
+$$;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
 #include "tests/support/receiver.h"
 #include "tests/support/writetest.h"
@@ -196,6 +197,54 @@ static void what_cannot_be_done_is_dead(void **state)
     assert_has(a.body, "\"state\": \"dead\"");
     assert_has(a.body, "not deployed any more");
     fixture_sql(&wt_fx, "ALTER FUNCTION weir.hidden(text, text) RENAME TO run_who_calls");
+}
+
+/* --- weir dead --- */
+
+static bool has_ended(void *proc)
+{
+    return !fixture_running(proc);
+}
+
+/* What `weir dead …` printed. */
+static const char *dead(const char *action, const char *what)
+{
+    static int times;
+    char name[32], program[512];
+    weir_slice text;
+    weir_error err = {0};
+    (void)snprintf(name, sizeof name, "dead%d", times++);
+    (void)snprintf(program, sizeof program, "%s/weir", WEIR_BIN_DIR);
+    const char *argv[] = {program, "dead", action, wt_fx.dir, what, NULL};
+    fixture_proc *p = fixture_spawn(&wt_fx, name, argv, NULL);
+    assert_non_null(p);
+    fixture_wait(&wt_fx, has_ended, p, 20000, "weir dead to end");
+    assert_rc(WEIR_OK, weir_file_read(p->log, 1 << 20, wt_fx.a, &text, &err), &err);
+    wt_fx.nprocs--;
+    return text.p;
+}
+
+static void dead_ones_are_shown_retried_discarded(void **state)
+{
+    (void)state;
+    char path[256];
+    weir_error err = {0};
+    fixture_need(&wt_fx);
+    (void)snprintf(path, sizeof path, "%s/weir.ini", wt_fx.dir);
+    const char *text = weir_arena_printf(
+        wt_fx.a, "[app]\nname=shop\n[postgres]\nuri=%s\n[projector]\nport=1\n", wt_fx.pg.uri);
+    assert_rc(WEIR_OK, weir_file_write(path, weir_slice_z(text), 0600, &err), &err);
+    const char *id = fixture_sql_value(
+        &wt_fx, "SELECT id FROM weir.command WHERE state = 'dead' AND name = 'who_calls'");
+    assert_has(dead("list", NULL), id);
+    assert_has(dead("list", "--json"), "\"kind\": \"command\"");
+    assert_has(dead("show", id), "not deployed any more");
+    assert_has(dead("retry", id), "1 to be tried again");
+    assert_ends(id, "\"state\": \"completed\"");
+    assert_has(dead("retry", id), "not dead");
+    assert_has(dead("discard", NULL), "--all");
+    assert_has(dead("discard", "--all"), "discarded");
+    assert_has(dead("list", NULL), "no dead commands or callbacks");
 }
 
 /* --- many, with kill -9 --- */
@@ -436,6 +485,7 @@ int main(void)
         cmocka_unit_test(terms_are_checked),
         cmocka_unit_test(time_and_order_are_kept),
         cmocka_unit_test(what_cannot_be_done_is_dead),
+        cmocka_unit_test(dead_ones_are_shown_retried_discarded),
         cmocka_unit_test(statuses_are_the_same_in_sql),
         cmocka_unit_test(events_are_bounded),
         cmocka_unit_test(none_lost_none_twice_in_order),
