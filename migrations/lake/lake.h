@@ -2,7 +2,7 @@
  * order and gives whole files.
  *
  * Layout of a lake (docs/lake.md describes lines and names for readers):
- *   DIR/<table>/<YYYY-MM-DD>/part-<position>-<sub>-<nth>.jsonl   complete files, never changed
+ *   DIR/<table>/<YYYY-MM-DD>/part-<position>-<commit>-<nth>.jsonl   complete files, never changed
  * again DIR/<table>/<YYYY-MM-DD>/_SUCCESS                      nothing will be added to that day
  *   DIR/<table>/_COPIED                                    every row the table had has been written
  *   DIR/_manifest/<number>.jsonl                           one line per commit: position, files,
@@ -59,6 +59,8 @@ WEIR_MUST_CHECK bool lake_sink_copied(const lake_sink *s, weir_slice schema, wei
 WEIR_MUST_CHECK weir_rc lake_sink_event(lake_sink *s, const weir_frame_head *head,
                                         const weir_relation *rel, const weir_ev *ev,
                                         weir_error *err);
+/* Forgets what is not committed: the feed begins again at lake_sink_position. */
+void lake_sink_rewind(lake_sink *s);
 /* The transaction or chunk is complete; or nothing happened up to there. after: the feed's cursor
  * behind it. */
 void lake_sink_end(lake_sink *s, weir_cursor after);

@@ -15,7 +15,6 @@ typedef struct lake_part {
     char *table;  /* "schema.table" */
     int64_t day;
     uint64_t first, last;
-    uint32_t first_sub, nth;
     uint64_t rows, bytes;
     weir_buf buf; /* not yet written: the bytes before `bytes` */
     weir_hasher *hasher;

@@ -126,10 +126,10 @@ const char *lake_time_print(int64_t pg_us, char out[LAKE_TIME_TEXT])
     return out;
 }
 
-const char *lake_part_name(uint64_t lsn, uint32_t sub, uint32_t nth, char out[LAKE_PART_TEXT])
+const char *lake_part_name(uint64_t lsn, uint64_t commit, size_t nth, char out[LAKE_PART_TEXT])
 {
-    (void)snprintf(out, LAKE_PART_TEXT, "part-%016" PRIX64 "-%08" PRIX32 "-%04" PRIu32 ".jsonl",
-                   lsn, sub, nth);
+    (void)snprintf(out, LAKE_PART_TEXT, "part-%016" PRIX64 "-%010" PRIu64 "-%05zu.jsonl", lsn,
+                   commit, nth);
     return out;
 }
 

@@ -19,9 +19,9 @@ bool lake_day_parse(weir_slice s, int64_t *day); /* exactly that form */
 /* "2026-11-21T14:05:06.123456Z". Returns out. */
 const char *lake_time_print(int64_t pg_us, char out[LAKE_TIME_TEXT]);
 
-/* "part-<position as 16 hex digits>-<sub, 8>-<nth, 4>.jsonl": names sort as their content. Returns
- * out. */
-const char *lake_part_name(uint64_t lsn, uint32_t sub, uint32_t nth, char out[LAKE_PART_TEXT]);
+/* "part-<position as 16 hex digits>-<commit, 10 digits>-<nth of the commit, 5>.jsonl": the names of
+ * a table and day sort as their content, and none is ever used twice. Returns out. */
+const char *lake_part_name(uint64_t lsn, uint64_t commit, size_t nth, char out[LAKE_PART_TEXT]);
 /* A position as pg_lsn reads it, of fixed width: the order of the texts is that of the positions.
  * Returns out. */
 const char *lake_position_print(uint64_t lsn, char out[18]);

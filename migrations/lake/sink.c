@@ -35,8 +35,7 @@ typedef struct table {
     char *folder, *label;
     lake_part *part; /* being written, or NULL */
     uint64_t
-        first; /* of the last part begun here: parts that begin at the same place are numbered */
-    uint32_t first_sub, nth;
+        first;   /* of the last part begun here: parts that begin at the same place are numbered */
     bool copied; /* seen since the last commit */
 } table;
 
@@ -51,6 +50,7 @@ struct lake_sink {
 
     bool has_durable;
     weir_cursor durable, end; /* end: behind what was taken, not necessarily committed */
+    weir_cursor chunk;        /* behind the last chunk taken, by our own count: its lines' sub */
     uint64_t commits;         /* the last one's number */
     int64_t open_day;
     int64_t last_commit_us; /* the newest commit time taken */
@@ -85,8 +85,6 @@ static void forget_parts(lake_sink *s, bool unlink_tmp)
     while (weir_map_next(s->tables, &it)) {
         table *t = it.value;
         t->part = NULL;
-        t->nth = 0;
-        t->first = 0;
         t->copied = false;
     }
 }
@@ -95,9 +93,15 @@ static void forget_parts(lake_sink *s, bool unlink_tmp)
 static weir_rc rewound(lake_sink *s, weir_rc rc)
 {
     forget_parts(s, true);
-    s->end = s->durable;
+    s->end = s->chunk = s->durable;
     s->in_tx = false;
     return rc;
+}
+
+void lake_sink_rewind(lake_sink *s)
+{
+    weir_rc ignored = rewound(s, WEIR_OK);
+    (void)ignored;
 }
 
 /* --- open, close ------------------------------------------------------------------------------ */
@@ -105,7 +109,7 @@ static weir_rc rewound(lake_sink *s, weir_rc rc)
 static void take_last(lake_sink *s, const lake_commit *last)
 {
     s->has_durable = last->no > 0;
-    s->durable = s->end = last->position;
+    s->durable = s->end = s->chunk = last->position;
     s->commits = last->no;
     s->open_day = last->open_day;
 }
@@ -259,11 +263,7 @@ static weir_rc begin_part(lake_sink *s, table *t, int64_t day, weir_error *err)
     }
     s->parts[s->nparts++] = t->part;
     s->nfds++;
-    bool again = t->first == s->stamp.lsn && t->first_sub == s->stamp.sub;
-    t->nth = again ? t->nth + 1 : 1;
-    t->first = t->part->first = s->stamp.lsn;
-    t->first_sub = t->part->first_sub = s->stamp.sub;
-    t->part->nth = t->nth;
+    t->part->first = s->stamp.lsn;
     t->part->day = day;
     return WEIR_OK;
 }
@@ -328,8 +328,11 @@ static void begin_tx(lake_sink *s, const weir_frame_head *h)
                             .xid = h->xid,
                             .at_us = h->commit_us};
     if (copied) {
-        /* The feed's cursor behind the chunk before it says which one this is (lsn.h). */
-        s->stamp.sub = s->end.lsn == h->commit_lsn ? s->end.sub : 0;
+        /* The cursor behind the chunk before it says which one this is (lsn.h); within a batch
+         * the feed does not tell it for each. */
+        weir_cursor last = weir_cursor_cmp(s->chunk, s->end) > 0 ? s->chunk : s->end;
+        s->stamp.sub = last.lsn == h->commit_lsn ? last.sub : 0;
+        s->chunk = (weir_cursor){h->commit_lsn, s->stamp.sub + 1};
     }
     if (h->commit_us > s->last_commit_us) {
         s->last_commit_us = h->commit_us;
@@ -456,7 +459,7 @@ static void describe(lake_sink *s, weir_arena *a, lake_commit *c)
         const lake_part *p = s->parts[i];
         lake_file *f = &c->files[c->nfiles++];
         f->path = weir_arena_printf(a, "%s/%s/%s", p->folder, lake_day_print(p->day, day),
-                                    lake_part_name(p->first, p->first_sub, p->nth, name));
+                                    lake_part_name(p->first, c->no, i, name));
         f->table = p->table;
         f->day = p->day;
         f->rows = p->rows;

@@ -541,7 +541,7 @@ static void copied_rows_have_places_and_marks_of_their_own(void **state)
     weir_slice text;
     weir_arena *a = weir_arena_new(0);
     (void)snprintf(path, sizeof path,
-                   "%s/public.a/2000-01-01/part-000000000000012C-00000000-0001.jsonl",
+                   "%s/public.a/2000-01-01/part-000000000000012C-0000000001-00000.jsonl",
                    (char *)*state);
     assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, a, &text, &err), &err);
     assert_has(text.p, "\"sub\":0,\"seq\":1,");

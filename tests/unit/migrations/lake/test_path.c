@@ -76,8 +76,8 @@ static void times_and_parts_are_of_fixed_width(void **state)
     assert_string_equal(lake_time_print(-1, t), "1999-12-31T23:59:59.999999Z");
     assert_string_equal(lake_time_print(INT64_C(848498706123456), t),
                         "2026-11-20T14:05:06.123456Z");
-    assert_string_equal(lake_part_name(0x1A2B3C8D, UINT32_MAX, 1, p),
-                        "part-000000001A2B3C8D-FFFFFFFF-0001.jsonl");
+    assert_string_equal(lake_part_name(0x1A2B3C8D, 7, 1, p),
+                        "part-000000001A2B3C8D-0000000007-00001.jsonl");
     assert_string_equal(lake_position_print(UINT64_C(0x1f00000abc), p), "0000001F/00000ABC");
 }
 
