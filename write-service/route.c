@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "write-service/async.h"
+#include "write-service/batch.h"
 
 enum { DOCUMENT_MAX_BYTES = 64 << 20 };
 
@@ -72,6 +73,10 @@ void wsvc_route(void *service, weir_http_req *req)
     if (weir_http_segments(req, seg, 2, &n)) {
         if (n == 2 && weir_slice_eqz(seg[0], "commands")) {
             route_command(s, req, seg[1]);
+            return;
+        }
+        if (n == 1 && weir_slice_eqz(seg[0], "commands") && is_method(req, "POST")) {
+            wsvc_batch_submit(s, req);
             return;
         }
         if (n == 1 &&

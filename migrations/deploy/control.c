@@ -13,11 +13,12 @@ extern const char weir_sql_wrappers[];
 extern const char weir_sql_collision[];
 extern const char weir_sql_options[];
 extern const char weir_sql_async[];
+extern const char weir_sql_batch[];
 
 static const char *const migrations[] = {weir_sql_control_0001, weir_sql_control_0002,
                                          weir_sql_control_0003, weir_sql_control_0004};
 static const char *const functions[] = {weir_sql_functions, weir_sql_collision, weir_sql_options,
-                                        weir_sql_wrappers, weir_sql_async};
+                                        weir_sql_wrappers,  weir_sql_async,     weir_sql_batch};
 enum {
     CONTROL_VERSION = sizeof migrations / sizeof migrations[0],
     FUNCTION_FILES = sizeof functions / sizeof functions[0]

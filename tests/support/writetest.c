@@ -154,8 +154,8 @@ const char *wt_fixture_sql(void)
     weir_slice sql;
     weir_error err = {0};
     assert_rc(WEIR_OK, weir_file_read(commands, 1 << 20, wt_fx.a, &sql, &err), &err);
-    static const char *const more[] = {"control_0003", "control_0004", "collision", "options",
-                                       "async"};
+    static const char *const more[] = {"control_0003", "control_0004", "collision",
+                                       "options",      "async",        "batch"};
     const char *text = sql.p;
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         const char *path =

@@ -1,0 +1,11 @@
+/* batch.h - POST /commands: several commands in one request, each with its own outcome, or all or
+ * none (?atomic=true). Loop thread. */
+#ifndef WEIR_WRITE_BATCH_H
+#define WEIR_WRITE_BATCH_H
+
+#include "write-service/service_priv.h"
+
+/* Takes the request. */
+void wsvc_batch_submit(wsvc_service *s, weir_http_req *req);
+
+#endif
