@@ -452,7 +452,8 @@ static weir_rc keep_key(proj *p, weir_slice k, bool *keep, weir_error *err)
         if (m->generation == g) {
             return proj_emit_live(p, m->id, key, keep, err);
         }
-        building = building || (m->phase != PROJ_READY && m->generation > g);
+        bool serves = m->phase == PROJ_READY || m->phase == PROJ_KEPT || m->phase == PROJ_REFUSED;
+        building = building || (!serves && m->generation > g);
     }
     *keep = building;
     return WEIR_OK;

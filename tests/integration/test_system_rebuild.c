@@ -43,7 +43,8 @@ static int open_group(void **state)
     sys *s = &app;
     const char *env = getenv("WEIR_REBUILD_ORDERS"); /* NOLINT(concurrency-mt-unsafe) */
     orders = env && strtol(env, NULL, 10) > 0 ? strtol(env, NULL, 10) : ORDERS;
-    sys_new(s, WEIR_BIN_DIR, NULL, "[app]\nname = rebuild_it\n[projector]\ncheckpoint_ms = 100\n");
+    sys_new(s, WEIR_BIN_DIR, NULL,
+            "[app]\nname = rebuild_it\n[projector]\ncheckpoint_ms = 100\nmulti_max_bytes = 64K\n");
     sys_put(s, "schema/0001_init.sql",
             weir_arena_printf(
                 s->app.a,
@@ -291,6 +292,9 @@ static void test_the_kept_one_is_maintained(void **state)
     int few = 50;
     begin_load(false);
     sys_await(s, did_some, &few, READY_MS, "reads");
+    (void)kill(sys_pid(s, "projector"), SIGKILL); /* it remembers which one it keeps */
+    few += atomic_load(&load.reads);
+    sys_await(s, did_some, &few, READY_MS, "reads after a restart");
     end_load("kept");
     same_generations(s, 1, 2);
     assert_int_equal(0, sys_weir(s, "rebuild", s->app.dir, "--status", NULL));
@@ -370,6 +374,85 @@ static void test_differences_refuse(void **state)
     sys_verify(s);
     assert_int_equal(0, rebuild(s, "--keep-old", "0"));
     assert_int_equal(6, sys_model_generation(s, "order_view"));
+}
+
+/* --- a switch and a Redis that lost something ------------------------------------------------- */
+
+enum { SEEN_DOCS = 64, LOOKS_MAX = 200000 };
+
+static void redis(sys *s, size_t argc, const char *const *words)
+{
+    weir_error err = {0};
+    const weir_redis_reply *r = NULL;
+    weir_slice argv[SEEN_DOCS + 2];
+    for (size_t i = 0; i < argc; i++) {
+        argv[i] = weir_slice_z(words[i]);
+    }
+    assert_rc(WEIR_OK, weir_redisc_call(s->app.redis, &r, argc, argv, &err), &err);
+    assert_true(weir_redis_reply_type(r) != WEIR_REDIS_ERROR);
+}
+
+/* In one look: does Redis send readers to generation g, and does it have these documents? */
+static void look(sys *s, size_t n, const weir_slice *exists, int g, bool *sent, bool *whole)
+{
+    weir_error err = {0};
+    const weir_redis_reply *r = NULL;
+    char want[40];
+    weir_slice multi = WEIR_SLICE_LIT("MULTI");
+    weir_slice hget[] = {WEIR_SLICE_LIT("HGET"), WEIR_SLICE_LIT("rebuild_it:models"),
+                         WEIR_SLICE_LIT("order_view")};
+    weir_slice exec = WEIR_SLICE_LIT("EXEC");
+    (void)snprintf(want, sizeof want, "{\"generation\":%d,", g);
+    assert_rc(WEIR_OK, weir_redisc_append(s->app.redis, 1, &multi, &err), &err);
+    assert_rc(WEIR_OK, weir_redisc_append(s->app.redis, 3, hget, &err), &err);
+    assert_rc(WEIR_OK, weir_redisc_append(s->app.redis, n, exists, &err), &err);
+    assert_rc(WEIR_OK, weir_redisc_append(s->app.redis, 1, &exec, &err), &err);
+    for (int i = 0; i < 4; i++) {
+        assert_rc(WEIR_OK, weir_redisc_get(s->app.redis, &r, &err), &err);
+    }
+    assert_int_equal(2, weir_redis_reply_len(r));
+    weir_slice entry = weir_redis_reply_str(weir_redis_reply_at(r, 0));
+    *sent = weir_slice_starts(entry, weir_slice_z(want));
+    *whole = weir_redis_reply_int(weir_redis_reply_at(r, 1)) == (int64_t)(n - 1);
+}
+
+/* The EXEC with the switch was lost together with some of the new documents (as by a Redis that was
+ * killed): readers are sent to the new generation only when all of it is there again. */
+static void test_a_switch_waits_for_redis(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    int pid = sys_pid(s, "projector");
+    int old = (int)sys_model_generation(s, "order_view");
+    assert_int_equal(0, rebuild(s, "--json", NULL));
+    int now = (int)sys_model_generation(s, "order_view");
+    assert_true(now > old);
+    const char *docs[SEEN_DOCS + 1];
+    weir_slice exists[SEEN_DOCS + 1] = {WEIR_SLICE_LIT("EXISTS")};
+    for (int i = 1; i <= SEEN_DOCS; i++) {
+        docs[i] = weir_arena_printf(s->app.a, "rebuild_it:order_view:%d:%ld", now,
+                                    orders * i / SEEN_DOCS);
+        exists[i] = weir_slice_z(docs[i]);
+    }
+    const char *was = weir_arena_printf(
+        s->app.a, "{\"generation\":%d,\"newest\":%d,\"state\":\"ready\",\"key\":[\"id\"]}", old,
+        now);
+    (void)kill(pid, SIGSTOP);
+    docs[0] = "UNLINK";
+    redis(s, SEEN_DOCS + 1, docs);
+    redis(s, 4, (const char *const[]){"HSET", "rebuild_it:models", "order_view", was});
+    redis(s, 3, (const char *const[]){"SET", "rebuild_it:position", "0/1"});
+    sys_sql(s, "UPDATE orders SET mark = mark WHERE id = 4");
+    (void)kill(pid, SIGCONT);
+    bool sent = false;
+    bool whole = false;
+    for (int i = 0; i < LOOKS_MAX && !(sent && whole); i++) {
+        look(s, SEEN_DOCS + 1, exists, now, &sent, &whole);
+        assert_true(!sent || whole);
+    }
+    assert_true(sent && whole);
+    sys_same(s, (uint64_t)orders);
+    assert_int_equal(0, rebuild(s, "--drop-old", NULL));
 }
 
 /* --- crashes */
@@ -542,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_differences_refuse),
         cmocka_unit_test(test_a_new_model_reads_nothing),
         cmocka_unit_test(test_a_reconnect_looks_at_little),
+        cmocka_unit_test(test_a_switch_waits_for_redis),
         cmocka_unit_test(test_crashes),
     };
     const struct CMUnitTest only[] = {cmocka_unit_test(test_under_load)};
