@@ -287,6 +287,7 @@ struct proj {
     weir_arena *frame_a;
     weir_ev ev; /* a truncate that is not done */
     bool truncating;
+    bool ranging;
     uint32_t trunc_rel;
     uint32_t fit_rel;         /* relation version last looked at, 0: none */
     bool refresh;             /* the catalog has to be read again */

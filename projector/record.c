@@ -453,7 +453,8 @@ weir_rc proj_record_discard(proj *p, const char *why, weir_error *err)
     p->recent_floor_dirty = true;
     p->frame = 0;
     p->in_frame = false;
-    p->truncating = false;
+    p->truncating = p->ranging = false;
+    weir_apply_range_reset(&p->ap);
     p->building = NULL;
     p->reemit = false;
     p->fit_rel = 0;

@@ -11,8 +11,9 @@
 #include "projector/proj.h"
 
 enum {
-    ROWS_SOFT = 3000, /* a step ends at the first boundary after so many changed rows… */
-    ROWS_HARD = 6000, /* …and inside a transaction after so many: bounds LMDB's dirty pages */
+    RANGE_SOFT = 20000, /* rows looked at for a range in one step */
+    ROWS_SOFT = 3000,   /* a step ends at the first boundary after so many changed rows… */
+    ROWS_HARD = 6000,   /* …and inside a transaction after so many: bounds LMDB's dirty pages */
     BYTES_SOFT = 8 << 20,
     BYTES_HARD = 16 << 20,
     WALK_BUDGET = 50000,
@@ -174,6 +175,29 @@ static weir_rc truncate_some(proj *p, outcome *o, weir_error *err)
     return WEIR_OK;
 }
 
+/* Enough for one step, in the middle of a frame. Copied rows are true wherever one stops among
+ * them. */
+static weir_rc end_early(proj *p, outcome *o, weir_error *err)
+{
+    bool tx = p->head.kind == WEIR_FRAME_TX || p->open_lsn != 0;
+    *o = tx ? STEP_SPILLED : STEP_DONE;
+    return tx ? end_inside(p, err) : end_at_boundary(p, p->position, err);
+}
+
+/* One piece of a range. Copied rows are true wherever one stops among them. */
+static weir_rc range_some(proj *p, outcome *o, weir_error *err)
+{
+    bool done = false;
+    uint64_t before = p->ap.swept;
+    weir_rc rc = weir_apply_range(&p->ap, &p->ev, RANGE_SOFT, &done, err);
+    if (p->ap.swept > before) {
+        WEIR_INFO("PROJ-SWEPT", "rows=%llu that the source no longer has",
+                  (unsigned long long)(p->ap.swept - before));
+    }
+    p->ranging = !done;
+    return rc != WEIR_OK || done ? rc : end_early(p, o, err);
+}
+
 static weir_rc apply_one(proj *p, const weir_ev *ev, outcome *o, weir_error *err)
 {
     switch (ev->kind) {
@@ -188,26 +212,26 @@ static weir_rc apply_one(proj *p, const weir_ev *ev, outcome *o, weir_error *err
         return truncate_some(p, o, err);
     case WEIR_EV_MESSAGE: on_message(p, ev); return WEIR_OK;
     case WEIR_EV_COPIED: on_copied(p, ev); return WEIR_OK;
+    case WEIR_EV_RANGE:
+        p->ev = *ev;
+        p->ranging = true;
+        return range_some(p, o, err);
     case WEIR_EV_ORIGIN:
-    case WEIR_EV_TYPE:
-    case WEIR_EV_RANGE: return WEIR_OK;
+    case WEIR_EV_TYPE: return WEIR_OK;
     }
     return WEIR_OK;
-}
-
-/* Enough for one step, in the middle of a frame. Copied rows are true wherever one stops among
- * them. */
-static weir_rc end_early(proj *p, outcome *o, weir_error *err)
-{
-    bool tx = p->head.kind == WEIR_FRAME_TX || p->open_lsn != 0;
-    *o = tx ? STEP_SPILLED : STEP_DONE;
-    return tx ? end_inside(p, err) : end_at_boundary(p, p->position, err);
 }
 
 static weir_rc events(proj *p, outcome *o, weir_error *err)
 {
     if (p->truncating) {
         weir_rc rc = truncate_some(p, o, err);
+        if (rc != WEIR_OK || *o != GO_ON) {
+            return rc;
+        }
+    }
+    if (p->ranging) {
+        weir_rc rc = range_some(p, o, err);
         if (rc != WEIR_OK || *o != GO_ON) {
             return rc;
         }
@@ -230,6 +254,18 @@ static weir_rc events(proj *p, outcome *o, weir_error *err)
     }
 }
 
+/* What its range needed is forgotten with a cursor behind it, or the range would be applied again
+ * without. */
+static weir_rc chunk_done(proj *p, weir_error *err)
+{
+    weir_feed_pos behind = {{p->head.commit_lsn, p->head.xid + 1}, 0};
+    if (p->open_lsn == 0 && (!p->has_cursor || weir_cursor_cmp(behind.at, p->cursor.at) > 0)) {
+        p->cursor = behind;
+        p->has_cursor = true;
+    }
+    return weir_apply_chunk_end(&p->ap, err);
+}
+
 /* The frame is in the state. */
 static weir_rc frame_done(proj *p, outcome *o, weir_error *err)
 {
@@ -237,6 +273,9 @@ static weir_rc frame_done(proj *p, outcome *o, weir_error *err)
     p->in_frame = false;
     p->frame++;
     weir_arena_reset(p->frame_a);
+    if (p->head.kind == WEIR_FRAME_CHUNK) {
+        return chunk_done(p, err);
+    }
     if (!p->head.last) {
         return WEIR_OK;
     }
@@ -272,6 +311,7 @@ static weir_rc open_frame(proj *p, const weir_feed_reply *r, outcome *o, weir_er
     }
     p->head = head;
     p->in_frame = true;
+    p->ap.chunk = head.kind == WEIR_FRAME_CHUNK;
     return WEIR_OK;
 }
 

@@ -3,7 +3,8 @@
 /* clang-format off */
 /* msgpack, positional; the header has fixed-size fields so that what is known late can be patched in place:
  *   frame  = [ kind:u8, last:bool, part:u32, xid:u32, commit_lsn:u64, end_lsn:u64, commit_us:i64, events: array32 ]
- *            (integers in the header are always written in their full width; end_lsn is 0 unless last)
+ *            (integers in the header are always written in their full width; end_lsn is 0 unless last; of copied rows
+ *             commit_lsn and xid are LSN and sub of their place)
  *   event  = [ 1, rel, new ]                        insert
  *          | [ 2, rel, old_kind, old|nil, new ]     update; old_kind 0, 1 = key columns only, 2 = whole row
  *          | [ 3, rel, old_kind, old ]              delete

@@ -6,23 +6,10 @@
 
 #include "libweir/base/hash.h"
 #include "libweir/base/xalloc.h"
+#include "projector/engine/apply_priv.h"
 #include "projector/engine/row.h"
 
-enum { TABLES_PER_REL = 4, FIRST_INDEX = 1024, KEEP_INDEX = 65536 };
-
-typedef struct relmap_table {
-    weir_ltable *t;
-    int ncols;
-    int *from; /* layout column -> relation column, -1: the stream does not tell it */
-    bool misfit;
-    int misfit_col;
-    char text[160];
-} relmap_table;
-
-struct weir_relmap {
-    int n;
-    relmap_table tables[TABLES_PER_REL];
-};
+enum { FIRST_INDEX = 1024, KEEP_INDEX = 65536 };
 
 static weir_slice version_key(const uint32_t *version)
 {
@@ -126,7 +113,7 @@ bool weir_apply_relation(weir_apply *ap, const weir_relation *rel)
     return created;
 }
 
-static void note_misfit(relmap_table *m, int col, const char *what)
+static void note_misfit(weir_relmap_table *m, int col, const char *what)
 {
     const weir_lcol *c = col < 0 ? NULL : &m->t->cols[col];
     if (m->misfit) {
@@ -140,7 +127,7 @@ static void note_misfit(relmap_table *m, int col, const char *what)
 
 /* Values under another type, or with other digits, are other texts, and PostgreSQL rewrites a table
  * without an event. */
-static void map_type(weir_apply *ap, relmap_table *m, int i, const weir_column *rc)
+static void map_type(weir_apply *ap, weir_relmap_table *m, int i, const weir_column *rc)
 {
     weir_lcol *c = &m->t->cols[i];
     bool same = c->wire_oid == rc->type_oid && c->wire_typmod == rc->typmod;
@@ -153,7 +140,7 @@ static void map_type(weir_apply *ap, relmap_table *m, int i, const weir_column *
     c->wire_typmod = rc->typmod;
 }
 
-static void map_column(weir_apply *ap, relmap_table *m, int i, const weir_relation *rel)
+static void map_column(weir_apply *ap, weir_relmap_table *m, int i, const weir_relation *rel)
 {
     const weir_lcol *col = &m->t->cols[i];
     m->from[i] = -1;
@@ -179,7 +166,8 @@ static bool is_key(const weir_ltable *t, int col)
     return false;
 }
 
-static void map_table(weir_apply *ap, relmap_table *m, weir_ltable *t, const weir_relation *rel)
+static void map_table(weir_apply *ap, weir_relmap_table *m, weir_ltable *t,
+                      const weir_relation *rel)
 {
     m->t = t;
     m->ncols = t->ncols;
@@ -199,7 +187,7 @@ static void map_table(weir_apply *ap, relmap_table *m, weir_ltable *t, const wei
     }
 }
 
-static weir_relmap *relmap_of(weir_apply *ap, uint32_t version)
+weir_relmap *weir_apply_map(weir_apply *ap, uint32_t version)
 {
     void **slot = weir_map_slot(ap->relmaps, version_key(&version), NULL);
     if (*slot) {
@@ -210,7 +198,7 @@ static weir_relmap *relmap_of(weir_apply *ap, uint32_t version)
         return NULL;
     }
     weir_relmap *m = weir_xcalloc(1, sizeof *m);
-    for (int i = 0; i < ap->layout->ntables && m->n < TABLES_PER_REL; i++) {
+    for (int i = 0; i < ap->layout->ntables && m->n < WEIR_TABLES_PER_REL; i++) {
         weir_ltable *t = ap->layout->tables[i];
         if (!t->dropped && t->oid == rel->oid) {
             map_table(ap, &m->tables[m->n++], t, rel);
@@ -222,9 +210,9 @@ static weir_relmap *relmap_of(weir_apply *ap, uint32_t version)
 
 bool weir_apply_misfit(weir_apply *ap, uint32_t version, weir_misfit *out)
 {
-    weir_relmap *m = relmap_of(ap, version);
+    weir_relmap *m = weir_apply_map(ap, version);
     for (int i = 0; m && i < m->n; i++) {
-        const relmap_table *rt = &m->tables[i];
+        const weir_relmap_table *rt = &m->tables[i];
         if (rt->misfit) {
             *out = (weir_misfit){rt->t, rt->misfit_col, rt->text};
             return true;
@@ -327,7 +315,7 @@ static weir_rc write_row(weir_apply *ap, weir_change *c, weir_slice new_row, wei
  * ------------------------------------------------------------------------------------------- */
 
 /* WEIR_E_NOTFOUND: a key column is not there. */
-static weir_rc key_of(const relmap_table *m, const weir_tuple *row, const weir_tuple *other,
+static weir_rc key_of(const weir_relmap_table *m, const weir_tuple *row, const weir_tuple *other,
                       weir_key *k, weir_error *err)
 {
     weir_ty types[WEIR_KEY_COLS_MAX];
@@ -356,7 +344,7 @@ static void need_vals(weir_apply *ap, size_t n)
 }
 
 /* The row as it is to be stored, in ap->row. stored fills what the event leaves unchanged. */
-static weir_rc build_row(weir_apply *ap, const relmap_table *m, const weir_ev *ev,
+static weir_rc build_row(weir_apply *ap, const weir_relmap_table *m, const weir_ev *ev,
                          weir_slice stored, weir_error *err)
 {
     size_t n = (size_t)m->ncols;
@@ -389,7 +377,8 @@ static weir_rc build_row(weir_apply *ap, const relmap_table *m, const weir_ev *e
     return WEIR_OK;
 }
 
-static weir_rc apply_put(weir_apply *ap, const relmap_table *m, const weir_ev *ev, weir_error *err)
+static weir_rc apply_put(weir_apply *ap, const weir_relmap_table *m, const weir_ev *ev,
+                         weir_error *err)
 {
     weir_key key;
     weir_key old_key;
@@ -414,10 +403,20 @@ static weir_rc apply_put(weir_apply *ap, const relmap_table *m, const weir_ev *e
             rc = change_of(ap, m->t, weir_key_slice(&key), &c, err);
         }
     }
-    return rc == WEIR_OK ? write_row(ap, c, weir_buf_slice(&ap->row), err) : rc;
+    if (rc == WEIR_OK) {
+        rc = write_row(ap, c, weir_buf_slice(&ap->row), err);
+    }
+    return rc == WEIR_OK ? weir_range_name(ap, m->t, weir_key_slice(&key), err) : rc;
 }
 
-static weir_rc apply_delete(weir_apply *ap, const relmap_table *m, const weir_ev *ev,
+weir_rc weir_apply_remove(weir_apply *ap, const weir_ltable *t, weir_slice rowkey, weir_error *err)
+{
+    weir_change *c = NULL;
+    weir_rc rc = change_of(ap, t, rowkey, &c, err);
+    return rc == WEIR_OK ? write_row(ap, c, (weir_slice){NULL, 0}, err) : rc;
+}
+
+static weir_rc apply_delete(weir_apply *ap, const weir_relmap_table *m, const weir_ev *ev,
                             weir_error *err)
 {
     weir_key key;
@@ -425,9 +424,7 @@ static weir_rc apply_delete(weir_apply *ap, const relmap_table *m, const weir_ev
     if (rc != WEIR_OK) {
         return rc == WEIR_E_NOTFOUND ? WEIR_OK : rc;
     }
-    weir_change *c = NULL;
-    rc = change_of(ap, m->t, weir_key_slice(&key), &c, err);
-    return rc == WEIR_OK ? write_row(ap, c, (weir_slice){NULL, 0}, err) : rc;
+    return weir_apply_remove(ap, m->t, weir_key_slice(&key), err);
 }
 
 weir_rc weir_apply_event(weir_apply *ap, const weir_ev *ev, weir_error *err)
@@ -436,7 +433,7 @@ weir_rc weir_apply_event(weir_apply *ap, const weir_ev *ev, weir_error *err)
         ev->kind != WEIR_EV_READ) {
         return WEIR_OK;
     }
-    const weir_relmap *m = relmap_of(ap, ev->rel);
+    const weir_relmap *m = weir_apply_map(ap, ev->rel);
     if (!m) {
         return weir_fail(err, WEIR_E_PROTO, 0, "relation version %u was never described", ev->rel);
     }
@@ -473,11 +470,7 @@ static weir_rc truncate_table(weir_apply *ap, const weir_ltable *t, size_t *left
         if (rc != WEIR_OK) {
             return rc == WEIR_E_EOF ? WEIR_OK : rc;
         }
-        weir_change *c = NULL;
-        rc = change_of(ap, t, weir_key_slice(&key), &c, err);
-        if (rc == WEIR_OK) {
-            rc = write_row(ap, c, (weir_slice){NULL, 0}, err);
-        }
+        rc = weir_apply_remove(ap, t, weir_key_slice(&key), err);
         if (rc != WEIR_OK) {
             return rc;
         }
@@ -488,7 +481,7 @@ static weir_rc truncate_table(weir_apply *ap, const weir_ltable *t, size_t *left
 
 weir_rc weir_apply_truncate(weir_apply *ap, uint32_t rel, size_t max, bool *done, weir_error *err)
 {
-    const weir_relmap *m = relmap_of(ap, rel);
+    const weir_relmap *m = weir_apply_map(ap, rel);
     *done = true;
     if (!m) {
         return weir_fail(err, WEIR_E_PROTO, 0, "relation version %u was never described", rel);

@@ -42,6 +42,13 @@ typedef struct weir_apply {
     size_t cap_vals;
     uint64_t rows; /* events applied, ever */
     bool learned;
+    bool chunk;         /* set by the caller: the events are of copied rows (a CHUNK frame) */
+    uint64_t swept;     /* rows that ranges removed, ever */
+    int range_table;    /* a range that is under way: which of its tables, */
+    weir_key range_at;  /* where in it */
+    uint32_t range_rel; /* the range that this frame held, 0: none */
+    bool range_end;     /* it was the table's last */
+    bool range_forget;  /* it did not follow on the one before */
 } weir_apply;
 
 void weir_apply_init(weir_apply *ap, weir_state *st, weir_layout *layout);
@@ -73,5 +80,14 @@ WEIR_MUST_CHECK weir_rc weir_apply_event(weir_apply *ap, const weir_ev *ev, weir
 /* Deletes up to max rows of the tables kept of that relation; *done when none is left. */
 WEIR_MUST_CHECK weir_rc weir_apply_truncate(weir_apply *ap, uint32_t rel, size_t max, bool *done,
                                             weir_error *err);
+
+/* RANGE: deletes the rows of its range, in the tables kept of its relation, that its chunk did not
+ * name; looks at up to max rows. Again until *done; the same again after a restart does no harm. */
+WEIR_MUST_CHECK weir_rc weir_apply_range(weir_apply *ap, const weir_ev *ev, size_t max, bool *done,
+                                         weir_error *err);
+/* The end of a CHUNK frame, to be committed with a cursor behind it: forgets what was named for a
+ * range that is done. */
+WEIR_MUST_CHECK weir_rc weir_apply_chunk_end(weir_apply *ap, weir_error *err);
+void weir_apply_range_reset(weir_apply *ap); /* the state was discarded under a range */
 
 #endif

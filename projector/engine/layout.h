@@ -37,6 +37,7 @@ typedef struct weir_ltable {
     int copy_cols;    /* how many columns that copy covers */
     bool dropped;     /* no model needs it: not maintained, its rows are being removed */
     bool used;        /* scratch of weir_layout_mark */
+    uint8_t crawl;    /* scratch of range.c */
     bool fresh;       /* made by the binding that runs: it has no rows yet */
     int nindexes;
     struct weir_lindex **indexes; /* live ones of this table */

@@ -18,8 +18,8 @@ struct weir_state {
     size_t cap_vals;
 };
 
-static const char *const db_names[WEIR_DB_COUNT] = {"meta",   "row",   "idx",  "emit",
-                                                    "parked", "dirty", "task", "recent"};
+static const char *const db_names[WEIR_DB_COUNT] = {"meta",  "row",  "idx",    "emit", "parked",
+                                                    "dirty", "task", "recent", "named"};
 
 weir_rc weir_state_open(weir_state **out, const char *dir, size_t map_bytes, weir_error *err)
 {

@@ -32,6 +32,7 @@ typedef enum weir_db {
     WEIR_DB_DIRTY,
     WEIR_DB_TASK,
     WEIR_DB_RECENT,
+    WEIR_DB_NAMED,
     WEIR_DB_COUNT
 } weir_db;
 

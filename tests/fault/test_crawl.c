@@ -335,8 +335,14 @@ static const char *crawl(run *r, weir_feed_action action)
     weir_feed_reply reply;
     for (int i = 0; i < 500; i++) {
         weir_arena_reset(r->t->a);
-        if (bridgeproc_call(&r->t->b, &q, r->t->a, &reply) && reply.ok) {
+        if (!bridgeproc_call(&r->t->b, &q, r->t->a, &reply)) {
+            continue;
+        }
+        if (reply.ok) {
             return weir_arena_dupz(r->t->a, reply.status);
+        }
+        if (action != WEIR_CRAWL_START && weir_slice_eqz(reply.code, "input")) {
+            return ""; /* it has just ended: nothing to pause */
         }
         (void)wait_until(never, NULL, 20);
     }

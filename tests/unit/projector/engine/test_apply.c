@@ -212,6 +212,149 @@ static void a_lost_column_is_a_misfit_once_it_counted(void **state)
                      WEIR_E_PROTO); /* never described */
 }
 
+/* --- ranges
+ * ---------------------------------------------------------------------------------------------- */
+
+static weir_ltable *kept(fix *f, const char *name, weir_ty key_type)
+{
+    for (int i = 0; i < f->e.layout.ntables; i++) {
+        weir_ltable *t = f->e.layout.tables[i];
+        if (weir_slice_eqz(t->name, name)) {
+            t->copy_id[0] = '\0';
+            t->ncomplete = t->ncols;
+            t->cols[t->key[0]].ty = key_type;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static void put_rows(fix *f, bool chunk, const char *const *ids)
+{
+    f->e.ap.chunk = chunk;
+    for (; *ids; ids++) {
+        EVENT(f, chunk ? WEIR_EV_READ : WEIR_EV_INSERT, DP_ORD, NULL, ROW(*ids, "2", "3"));
+    }
+    f->e.ap.chunk = false;
+}
+
+static void range(fix *f, const char *copy, const char *lo, const char *hi, size_t max)
+{
+    weir_val l = {WEIR_VAL_TEXT, lo ? weir_slice_z(lo) : (weir_slice){NULL, 0}};
+    weir_val h = {WEIR_VAL_TEXT, hi ? weir_slice_z(hi) : (weir_slice){NULL, 0}};
+    weir_ev ev = {.kind = WEIR_EV_RANGE,
+                  .rel = DP_ORD + 1,
+                  .copy_id = weir_slice_z(copy),
+                  .old_row = {lo ? 1 : 0, &l},
+                  .new_row = {hi ? 1 : 0, &h}};
+    for (bool done = false; !done;) {
+        assert_int_equal(weir_apply_range(&f->e.ap, &ev, max, &done, &f->e.err), WEIR_OK);
+    }
+}
+
+static void chunk_ends(fix *f)
+{
+    assert_int_equal(weir_apply_chunk_end(&f->e.ap, &f->e.err), WEIR_OK);
+}
+
+/* The rows of a table as "1 2 5": the ids that are there of those asked for. */
+static void expect_ids(fix *f, const weir_ltable *t, const char *const *ids, const char *want)
+{
+    weir_buf b;
+    weir_buf_init(&b, 1000);
+    for (; *ids; ids++) {
+        weir_key k;
+        weir_slice row;
+        weir_val v = {WEIR_VAL_TEXT, weir_slice_z(*ids)};
+        assert_int_equal(weir_key_make(&k, 1, &t->cols[t->key[0]].ty, &v, &f->e.err), WEIR_OK);
+        if (weir_state_row_get(f->e.st, t, weir_key_slice(&k), &row, &f->e.err) == WEIR_OK) {
+            weir_buf_printf(&b, "%s%s", b.n ? " " : "", *ids);
+        }
+    }
+    weir_buf_u8(&b, 0);
+    assert_string_equal(b.p, want);
+    weir_buf_fini(&b);
+}
+
+static const char *const some[] = {"-5", "1", "2", "3", "10", "11", "100", "200", NULL};
+
+static void a_range_removes_what_its_chunk_did_not_name(void **state)
+{
+    fix *f = *state;
+    const weir_ltable *t = kept(f, "ord", WEIR_TY_INT4);
+    for (size_t max = 1; max < 20; max += 6) {
+        put_rows(f, false, some);
+        put_rows(f, true, ROW("1", "3", "11", NULL)); /* 11: beyond, named all the same */
+        range(f, "c", NULL, "3", max);
+        chunk_ends(f);
+        expect_ids(f, t, some, "1 3 10 11 100 200");
+        put_rows(f, true, ROW("10", NULL));
+        range(f, "c", "3", "10", max);
+        range(f, "c", "3", "10", max); /* again, as after a restart */
+        chunk_ends(f);
+        expect_ids(f, t, some, "1 3 10 11 100 200");
+        put_rows(f, true, ROW("200", NULL)); /* what an earlier chunk named counts no more */
+        range(f, "c", "10", NULL, max);
+        chunk_ends(f);
+        expect_ids(f, t, some, "1 3 10 200");
+        assert_int_equal(weir_state_count(f->e.st, WEIR_DB_NAMED), 0);
+    }
+}
+
+static void keys_without_an_order_are_swept_at_the_end(void **state)
+{
+    fix *f = *state;
+    const weir_ltable *t = kept(f, "ord", WEIR_TY_TEXT);
+    for (size_t max = 1; max < 20; max += 6) {
+        put_rows(f, false, some);
+        put_rows(f, true, ROW("1", "3", NULL));
+        range(f, "c", NULL, "3", max);
+        chunk_ends(f);
+        expect_ids(f, t, some, "-5 1 2 3 10 11 100 200");
+        put_rows(f, false, ROW("2", NULL)); /* live, behind the crawl */
+        put_rows(f, true, ROW("10", NULL));
+        range(f, "c", "3", "10", max);
+        range(f, "c", "3", "10", max);
+        chunk_ends(f);
+        range(f, "c", "10", NULL, max);
+        range(f, "c", "10", NULL, max);
+        chunk_ends(f);
+        expect_ids(f, t, some, "1 2 3 10");
+        assert_int_equal(weir_state_count(f->e.st, WEIR_DB_NAMED), 0);
+    }
+}
+
+static void a_crawl_with_a_gap_removes_nothing(void **state)
+{
+    fix *f = *state;
+    const weir_ltable *t = kept(f, "ord", WEIR_TY_TEXT);
+    put_rows(f, false, some);
+    put_rows(f, true, ROW("1", NULL));
+    range(f, "c", "0", "3", 100); /* where it began was never told */
+    chunk_ends(f);
+    range(f, "c", "3", NULL, 100);
+    chunk_ends(f);
+    range(f, "d", NULL, "3", 100);
+    chunk_ends(f);
+    range(f, "d", "4", NULL, 100);
+    chunk_ends(f);
+    expect_ids(f, t, some, "-5 1 2 3 10 11 100 200");
+    assert_int_equal(weir_state_count(f->e.st, WEIR_DB_NAMED), 0);
+}
+
+static void a_table_that_is_being_copied_ignores_ranges(void **state)
+{
+    fix *f = *state;
+    weir_ltable *t = kept(f, "ord", WEIR_TY_INT4);
+    (void)snprintf(t->copy_id, sizeof t->copy_id, "x");
+    put_rows(f, false, some);
+    put_rows(f, true, ROW("1", NULL));
+    range(f, "c", NULL, NULL, 100);
+    chunk_ends(f);
+    expect_ids(f, t, some, "-5 1 2 3 10 11 100 200");
+    assert_int_equal(weir_state_count(f->e.st, WEIR_DB_NAMED), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +365,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(replay_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(truncate_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_column_is_a_misfit_once_it_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_range_removes_what_its_chunk_did_not_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(keys_without_an_order_are_swept_at_the_end, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_crawl_with_a_gap_removes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_table_that_is_being_copied_ignores_ranges, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
 }
