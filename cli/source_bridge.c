@@ -50,9 +50,9 @@ static weir_rc check_table(const cli_source *s, weir_pg *pg, weir_arena *a,
     const char *params[] = {weir_arena_dupz(a, t->schema), weir_arena_dupz(a, t->name)};
     weir_rc rc = weir_pg_query(pg, weir_sql_source_table, 2, params, &rows, err);
     if (rc == WEIR_OK && !weir_pg_isnull(rows, 0, 0)) {
-        rc = weir_fail(err, WEIR_E_INPUT, 0, "the %s's table %s cannot be read as a stream: %s; %s",
-                       s->label, quoted(a, t), weir_pg_valuez(rows, 0, 0),
-                       weir_pg_valuez(rows, 0, 1));
+        rc = weir_fail(
+            err, WEIR_E_INPUT, 0, "the %s's table %s.%s cannot be read as a stream: %s; %s",
+            s->label, params[0], params[1], weir_pg_valuez(rows, 0, 0), weir_pg_valuez(rows, 0, 1));
     }
     weir_pg_rows_free(rows);
     return rc;

@@ -1,0 +1,37 @@
+/* synctest.h - what the sync tests share: one server with several databases, a SYNC.ini, the
+ * command line, and comparing both sides. */
+#ifndef WEIR_SUPPORT_SYNCTEST_H
+#define WEIR_SUPPORT_SYNCTEST_H
+
+#include "tests/support/check.h"
+#include "tests/support/fixture.h"
+
+typedef struct synctest {
+    fixture *f;
+    const char *bin;
+    char ini[160], state[160];
+    weir_pg *a, *b; /* source, target: two databases of the fixture's server */
+    char uri_a[256], uri_b[256];
+} synctest;
+
+/* Group setup: the server, with commit timestamps. */
+int synctest_up(fixture *f);
+/* Fresh databases a and b with the tables of sql in both; the ini with more lines after [sync]'s
+ * own. */
+void synctest_new(synctest *t, fixture *f, const char *bin, const char *sql, const char *lines);
+void synctest_free(synctest *t); /* stops, forgets, drops the databases */
+
+void synctest_ini(synctest *t, const char *lines);
+void synctest_sql(weir_pg *pg, const char *sql);                       /* an error fails the test */
+const char *synctest_value(synctest *t, weir_pg *pg, const char *sql); /* in the fixture's arena */
+/* `weir sync INI verb`: its exit code; *out its words. */
+int synctest_run(synctest *t, const char *verb, const char *flag, weir_slice *out);
+void synctest_start(synctest *t); /* --detach; a failure fails the test */
+/* A random process of the sync gets SIGKILL. */
+void synctest_kill_one(synctest *t, uint64_t *rng);
+/* Waits until both sides hold the same rows in these tables (space separated). */
+void synctest_equal(synctest *t, const char *tables);
+/* Waits until SQL on a side says 1. */
+void synctest_until(synctest *t, weir_pg *pg, const char *sql, const char *what);
+
+#endif
