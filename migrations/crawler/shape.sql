@@ -3,4 +3,5 @@ SELECT pg_current_snapshot()::text,
        pg_current_wal_insert_lsn()::text,
        (SELECT md5(string_agg(concat_ws(' ', attnum, quote_ident(attname), atttypid, atttypmod, attgenerated), ',' ORDER BY attnum))
           FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped),
-       (SELECT md5(string_agg(concat_ws(' ', relid::oid, pg_relation_filenode(relid)), ',' ORDER BY relid::oid)) FROM pg_partition_tree($1::regclass))
+       (SELECT md5(string_agg(concat_ws(' ', r::oid, pg_relation_filenode(r)), ',' ORDER BY r::oid))
+          FROM (SELECT $1::regclass UNION SELECT relid FROM pg_partition_tree($1::regclass)) x(r))

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "libweir/base/clock.h"
+#include "libweir/base/thread.h"
 #include "migrations/crawler/crawler.h"
 #include "tests/support/fixture.h"
 
@@ -373,6 +375,144 @@ static void creates_what_the_source_has(void **state)
         "0");
 }
 
+/* --- a copy on a thread of its own, to be steered -------------------------------------------- */
+
+typedef struct runner {
+    crw *c;
+    weir_thread *t;
+    weir_rc rc;
+    weir_error err;
+} runner;
+
+static void run_copy(void *arg)
+{
+    runner *r = arg;
+    r->rc = crw_copy(r->c, &r->err);
+}
+
+static void start_copy(runner *r, const crw_conf *conf)
+{
+    weir_error err;
+    if (crw_open(&r->c, conf, &err) != WEIR_OK ||
+        weir_thread_start(&r->t, "copy", run_copy, r, &err) != WEIR_OK) {
+        fail_msg("%s", err.msg);
+    }
+}
+
+static crw_state state_of(runner *r)
+{
+    crw_state st;
+    crw_progress(r->c, &st);
+    return st;
+}
+
+static bool has_chunks(void *arg)
+{
+    return state_of(arg).chunks >= 3;
+}
+
+static bool still_grows(void *arg)
+{
+    int64_t *seen = (int64_t *)((void **)arg)[1];
+    int64_t now = state_of(((void **)arg)[0]).rows;
+    bool more = now != *seen;
+    *seen = now;
+    return more;
+}
+
+static void goes_at_the_rate_it_is_told(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx,
+                "CREATE TABLE q (id int PRIMARY KEY, v text); INSERT INTO q SELECT i, 'v' FROM "
+                "generate_series(1, 4000) i; ANALYZE q");
+    target_sql("CREATE TABLE q (id int PRIMARY KEY, v text)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "q"}};
+    crw_conf conf = conf_of("steered", tables, 1);
+    conf.rows_per_s = 2000;
+    runner r = {.c = NULL};
+    int64_t began = weir_mono_ms();
+    start_copy(&r, &conf);
+    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
+    assert_int_equal(state_of(&r).phase, CRW_COPYING);
+    assert_int_equal(state_of(&r).rows_total, 4000);
+    /* Paused, chunks that run end and no other begins. */
+    crw_pause(r.c, true);
+    int64_t seen = -1;
+    void *both[] = {&r, &seen};
+    while (wait_until(still_grows, both, 400)) {
+    }
+    int64_t paused_at = seen;
+    assert_true(state_of(&r).paused && paused_at < 4000);
+    crw_pause(r.c, false);
+    fixture_wait(&fx, still_grows, both, 5000, "rows after the pause");
+    /* Stopped in the middle, it goes on with what is not recorded. */
+    crw_stop(r.c);
+    weir_thread_join(r.t);
+    assert_int_equal(r.rc, WEIR_E_EOF);
+    assert_int_equal(weir_thread_start(&r.t, "copy", run_copy, &r, &r.err), WEIR_OK);
+    weir_thread_join(r.t);
+    assert_int_equal(r.rc, WEIR_OK);
+    assert_int_equal(state_of(&r).rows, 4000);
+    assert_true(weir_mono_ms() - began >= 1500); /* 4000 rows, a fifth of a second for nothing */
+    crw_close(r.c);
+    assert_same(SUM("q", "id"));
+}
+
+/* Rewritten in the middle of the copy: no event tells of it, so the table is copied anew. */
+static void copies_anew_what_was_rewritten(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx, "CREATE TABLE rw (id int PRIMARY KEY, v int); INSERT INTO rw SELECT i, i FROM "
+                     "generate_series(1, 4000) i");
+    target_sql("CREATE TABLE rw (id int PRIMARY KEY, v int)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "rw"}};
+    crw_conf conf = conf_of("rewritten", tables, 1);
+    conf.rows_per_s = 3000;
+    runner r = {.c = NULL};
+    start_copy(&r, &conf);
+    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
+    fixture_sql(&fx, "ALTER TABLE rw ALTER v TYPE int USING v * 2");
+    weir_thread_join(r.t);
+    if (r.rc != WEIR_OK) {
+        fail_msg("%s", r.err.msg);
+    }
+    assert_int_equal(state_of(&r).redone, 1);
+    crw_close(r.c);
+    assert_same(SUM("rw", "id"));
+}
+
+/* A slot nobody reads falls behind: the copy says so and waits. */
+static bool waits_for_slot(void *arg)
+{
+    return strstr(state_of(arg).waits, "lazy") != NULL;
+}
+
+static void waits_while_a_slot_lags(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx, "CREATE TABLE l (id int PRIMARY KEY, v text); INSERT INTO l SELECT i, "
+                     "repeat('x', 1000) FROM generate_series(1, 3000) i");
+    fixture_sql(&fx, "SELECT pg_create_logical_replication_slot('lazy', 'pgoutput')");
+    fixture_sql(&fx, "UPDATE l SET v = v || 'y'");
+    target_sql("CREATE TABLE l (id int PRIMARY KEY, v text)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "l"}};
+    crw_conf conf = conf_of("lag", tables, 1);
+    conf.lag_max_bytes = 1 << 20;
+    conf.rows_per_s = 1000;
+    runner r = {.c = NULL};
+    start_copy(&r, &conf);
+    fixture_wait(&fx, waits_for_slot, &r, 10000, "the copy to wait for the slot");
+    fixture_sql(&fx, "SELECT pg_drop_replication_slot('lazy')");
+    weir_thread_join(r.t);
+    assert_int_equal(r.rc, WEIR_OK);
+    crw_close(r.c);
+    assert_same(SUM("l", "id"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +521,9 @@ int main(void)
         cmocka_unit_test(rejects_only_what_does_not_fit),
         cmocka_unit_test(takes_expressions_and_filters),
         cmocka_unit_test(creates_what_the_source_has),
+        cmocka_unit_test(goes_at_the_rate_it_is_told),
+        cmocka_unit_test(copies_anew_what_was_rewritten),
+        cmocka_unit_test(waits_while_a_slot_lags),
         cmocka_unit_test(refuses_with_a_reason),
         cmocka_unit_test(names_whom_it_waits_for),
     };
