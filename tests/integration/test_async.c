@@ -154,7 +154,7 @@ static void time_and_order_are_kept(void **state)
     const char *key[] = {"Weir-Ordering-Key: k \"1\" \\", NULL};
     const char *hurry[] = {"Weir-Ordering-Key: k \"1\" \\", "Weir-Deadline: +100",
                            "Weir-Priority: 9", NULL};
-    const char *not_now[] = {"Weir-Not-Before: +60000", NULL};
+    const char *not_now[] = {"Weir-Not-Before: +7200000", NULL};
     fixture_need(&wt_fx);
     must_accept("nap", "{\"seconds\":0.6}", key, slow);
     must_accept("note", "{\"id\":\"late\"}", hurry, late);
