@@ -16,7 +16,8 @@ wsvc_next wsvc_retry_after_error(const wsvc_retry_in *in)
         return WSVC_NEXT_ANSWER;
     }
     if (strcmp(in->sqlstate, "55P03") == 0) { /* a row somebody holds: however often, so long */
-        return in->waited_ms < in->patience_ms ? WSVC_NEXT_WAIT : WSVC_NEXT_BUSY;
+        bool on = in->waited_ms < in->patience_ms || in->tries < WSVC_TRIES_MIN;
+        return on ? WSVC_NEXT_WAIT : WSVC_NEXT_BUSY;
     }
     return in->tries < WSVC_TRIES_MAX ? WSVC_NEXT_WAIT : WSVC_NEXT_BUSY;
 }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WSVC_TRIES_MAX = 8, WSVC_LOST_MAX = 3 };
+enum { WSVC_TRIES_MAX = 8, WSVC_TRIES_MIN = 3, WSVC_LOST_MAX = 3 };
 
 typedef enum wsvc_next {
     WSVC_NEXT_ANSWER, /* the error is the answer */

@@ -5,6 +5,9 @@
 
 #include "libweir/base/hash.h"
 
+/* Longer bodies are not walked each time: what they collide with is found out by PostgreSQL. */
+enum { BODY_MAX_BYTES = 64 << 10 };
+
 static uint64_t mix(uint64_t a, uint64_t b)
 {
     uint64_t h = (a ^ (b + 0x9e3779b97f4a7c15U + (a << 6) + (a >> 2))) * 0xff51afd7ed558ccdU;
@@ -71,7 +74,7 @@ void wsvc_rules_keys(const wsvc_rules *r, weir_slice body, int64_t now_ms, wsvc_
             wsvc_keys_add(out, r->always.k[i]);
         }
     }
-    if (r->npaths > 0) {
+    if (r->npaths > 0 && body.n <= BODY_MAX_BYTES) {
         gather g = {r, now_ms, out};
         wsvc_walk(body, gather_value, &g);
     }

@@ -23,7 +23,9 @@ static void after_error(void **state)
     assert_int_equal(next("57014", false, WSVC_TRIES_MAX, 0), WSVC_NEXT_BUSY);
     /* Collisions wait: for a row as long as patience goes, else so many times. */
     assert_int_equal(next("55P03", true, 100, PATIENCE_MS - 1), WSVC_NEXT_WAIT);
-    assert_int_equal(next("55P03", true, 1, PATIENCE_MS), WSVC_NEXT_BUSY);
+    assert_int_equal(next("55P03", true, WSVC_TRIES_MIN, PATIENCE_MS), WSVC_NEXT_BUSY);
+    /* One that waited long for its turn has not been tried long. */
+    assert_int_equal(next("55P03", true, 1, PATIENCE_MS), WSVC_NEXT_WAIT);
     assert_int_equal(next("40001", true, 1, 0), WSVC_NEXT_WAIT);
     assert_int_equal(next("40P01", true, WSVC_TRIES_MAX, 0), WSVC_NEXT_BUSY);
 }
