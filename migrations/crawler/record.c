@@ -218,17 +218,32 @@ weir_rc crw_record_load(crw *c, crw_tab *t, weir_error *err)
     return rc == WEIR_OK ? load_chunks(c, t, err) : rc;
 }
 
+/* A server that crashed may have lost chunks that were committed without waiting for the disk, with
+ * their records: then there are fewer records than chunks we saw end. The commit here waits, for
+ * all before it too. */
 weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
 {
-    const char *params[] = {c->own.job, t->id};
-    /* The chunks were committed without waiting for the disk: this commit waits for all of them. */
+    char chunks[24];
+    weir_monitor_lock(c->m);
+    (void)snprintf(chunks, sizeof chunks, "%" PRId64, t->chunks);
+    weir_monitor_unlock(c->m);
+    const char *params[] = {c->own.job, t->id, chunks};
+    weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_script(target, "SET synchronous_commit = local", err);
     if (rc == WEIR_OK) {
         rc = weir_pg_query(target,
                            "UPDATE weir_sync.crawl_table SET copied_at = clock_timestamp() WHERE "
-                           "job = $1 AND tab = $2",
-                           2, params, NULL, err);
+                           "job = $1 AND tab = $2 AND (SELECT count(*) FROM weir_sync.chunk WHERE "
+                           "job = $1 AND tab = $2) = $3::bigint RETURNING 1",
+                           3, params, &r, err);
     }
+    if (rc == WEIR_OK && weir_pg_nrows(r) == 0) {
+        rc = weir_fail(err, WEIR_E_STATE, 0,
+                       "the target no longer has every chunk of %s (did it crash?): start the job "
+                       "again, it copies what is missing",
+                       t->target);
+    }
+    weir_pg_rows_free(r);
     return rc == WEIR_OK ? weir_pg_script(target, "SET synchronous_commit = off", err) : rc;
 }
 
@@ -252,7 +267,10 @@ weir_rc crw_record_redo(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
     }
     const char *params[] = {c->own.job, t->id, t->storage};
     weir_arena *a = weir_arena_new(0);
-    weir_rc rc = weir_pg_script(target, weir_arena_printf(a, "BEGIN; TRUNCATE %s", t->target), err);
+    weir_rc rc = weir_pg_script(
+        target,
+        weir_arena_printf(a, "BEGIN; SET LOCAL synchronous_commit = local; TRUNCATE %s", t->target),
+        err);
     weir_arena_free(a);
     static const char *const sql[] = {
         "DELETE FROM weir_sync.chunk WHERE job = $1 AND tab = $2 AND $3::text IS NOT NULL",

@@ -460,6 +460,33 @@ static void goes_at_the_rate_it_is_told(void **state)
     assert_same(SUM("q", "id"));
 }
 
+/* A target that crashed without its last commits: the chunk and its record are gone together. */
+static void notices_chunks_the_target_lost(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    fixture_sql(&fx,
+                "CREATE TABLE z (id int PRIMARY KEY, v text); INSERT INTO z SELECT i, 'v' FROM "
+                "generate_series(1, 3000) i");
+    target_sql("CREATE TABLE z (id int PRIMARY KEY, v text)");
+    const crw_table tables[] = {{.source_schema = "public", .source_name = "z"}};
+    crw_conf conf = conf_of("lost", tables, 1);
+    conf.rows_per_s = 2000;
+    runner r = {.c = NULL};
+    start_copy(&r, &conf);
+    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
+    target_sql("WITH gone AS (DELETE FROM weir_sync.chunk WHERE job = 'lost' AND no = (SELECT "
+               "min(no) FROM weir_sync.chunk WHERE job = 'lost') RETURNING *) "
+               "DELETE FROM z USING gone WHERE id > lo[1]::int AND id <= hi[1]::int");
+    weir_thread_join(r.t);
+    assert_int_equal(r.rc, WEIR_E_STATE);
+    assert_non_null(strstr(r.err.msg, "start the job again"));
+    crw_close(r.c);
+    crw_state st;
+    must_copy(&conf, &st);
+    assert_same(SUM("z", "id"));
+}
+
 /* Rewritten in the middle of the copy: no event tells of it, so the table is copied anew. */
 static void copies_anew_what_was_rewritten(void **state)
 {
@@ -522,6 +549,7 @@ int main(void)
         cmocka_unit_test(takes_expressions_and_filters),
         cmocka_unit_test(creates_what_the_source_has),
         cmocka_unit_test(goes_at_the_rate_it_is_told),
+        cmocka_unit_test(notices_chunks_the_target_lost),
         cmocka_unit_test(copies_anew_what_was_rewritten),
         cmocka_unit_test(waits_while_a_slot_lags),
         cmocka_unit_test(refuses_with_a_reason),

@@ -17,7 +17,7 @@
 #include "tests/support/fixture.h"
 #include "tests/support/pgapply.h"
 
-enum { WRITERS = 3, RUNS = 4, KEYS = 300, COPY_MS = 60000 };
+enum { WRITERS = 3, RUNS = 3, KEYS = 300, COPY_MS = 60000 };
 
 static fixture fx;
 static weir_pg *target;
