@@ -199,6 +199,41 @@ static void what_cannot_be_done_is_dead(void **state)
     fixture_sql(&wt_fx, "ALTER FUNCTION weir.hidden(text, text) RENAME TO run_who_calls");
 }
 
+static const char *value(weir_pg *pg, const char *sql)
+{
+    weir_pg_rows *rows = NULL;
+    weir_error err = {0};
+    assert_rc(WEIR_OK, weir_pg_query(pg, sql, 0, NULL, &rows, &err), &err);
+    const char *v = weir_arena_strdup(wt_fx.a, weir_pg_valuez(rows, 0, 0));
+    weir_pg_rows_free(rows);
+    return v;
+}
+
+/* Claims may overlap, after a lost connection; the row decides. */
+static void executed_once_whoever_has_it_in_hand(void **state)
+{
+    (void)state;
+    static const char run[] = "SELECT weir.run_stored('{\"id\": \"once\"}', '')->>'ok'";
+    weir_pg *other = NULL;
+    weir_error err = {0};
+    fixture_need(&wt_fx);
+    weir_pg_conf conf = {.uri = wt_fx.pg.uri, .application_name = "other"};
+    assert_rc(WEIR_OK, weir_pg_open(&other, &conf, &err), &err);
+    fixture_sql(&wt_fx, "SELECT weir.accept_commands('[{\"id\": \"once\", \"name\": \"note\", "
+                        "\"priority\": 5, \"correlation_id\": \"c\", \"delay_us\": 9000000000, "
+                        "\"body\": \"{\\\"id\\\":\\\"once\\\"}\"}]')");
+    fixture_sql(&wt_fx, "BEGIN");
+    assert_string_equal(value(wt_fx.sql, run), "completed");
+    assert_string_equal(value(other, run), "skipped"); /* at once: it does not wait */
+    fixture_sql(&wt_fx, "ROLLBACK");
+    fixture_sql(&wt_fx, "BEGIN");
+    assert_string_equal(value(wt_fx.sql, run), "completed");
+    fixture_sql(&wt_fx, "COMMIT");
+    assert_string_equal(value(other, run), "skipped");
+    assert_string_equal(value(other, "SELECT count(*) FROM journal WHERE id = 'once'"), "1");
+    weir_pg_close(other);
+}
+
 /* --- weir dead --- */
 
 static bool has_ended(void *proc)
@@ -485,6 +520,7 @@ int main(void)
         cmocka_unit_test(terms_are_checked),
         cmocka_unit_test(time_and_order_are_kept),
         cmocka_unit_test(what_cannot_be_done_is_dead),
+        cmocka_unit_test(executed_once_whoever_has_it_in_hand),
         cmocka_unit_test(dead_ones_are_shown_retried_discarded),
         cmocka_unit_test(statuses_are_the_same_in_sql),
         cmocka_unit_test(events_are_bounded),
