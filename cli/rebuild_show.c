@@ -259,7 +259,7 @@ weir_rc cli_rebuild_status(const cli_app *app, weir_pg *pg, const char *model, b
         "ORDER BY id DESC LIMIT %d",
         ORDERS);
     const char *sql =
-        json ? weir_arena_printf(a, "SELECT coalesce(json_agg(o), '[]')::text FROM (%s) o", last)
+        json ? weir_arena_printf(a, "SELECT coalesce(jsonb_agg(o), '[]')::text FROM (%s) o", last)
              : last;
     weir_rc rc = weir_pg_query(pg, sql, 1, &model, &r, err);
     if (rc == WEIR_OK && json) {
