@@ -6,11 +6,11 @@
 #include "libweir/base/xalloc.h"
 
 struct brg_recent {
-    uint32_t *xid; /* by count modulo max */
+    uint32_t *xid; /* by count modulo max: the last ones */
     size_t max;
-    uint64_t n, from;      /* counts of all ever; [from, n) are kept, those before are visible… */
-    uint64_t unsure_below; /* …but nobody knows it of those below this, */
-    bool unsure;           /* when this is set */
+    uint64_t n;       /* count of all ever */
+    uint64_t seen_to; /* those before are visible to every snapshot taken from now on */
+    bool sure;        /* …also those of before this process */
 };
 
 const char brg_recent_unsure[] = "more transactions were delivered than can be remembered";
@@ -20,7 +20,6 @@ brg_recent *brg_recent_new(size_t max)
     brg_recent *r = weir_xcalloc(1, sizeof *r);
     r->xid = weir_xcalloc(max, sizeof *r->xid);
     r->max = max;
-    r->unsure = true;
     return r;
 }
 
@@ -34,10 +33,6 @@ void brg_recent_free(brg_recent *r)
 
 void brg_recent_add(brg_recent *r, uint32_t xid)
 {
-    if (r->n - r->from == r->max) {
-        r->unsure_below = ++r->from;
-        r->unsure = true;
-    }
     r->xid[r->n++ & (r->max - 1)] = xid;
 }
 
@@ -46,25 +41,26 @@ uint64_t brg_recent_mark(const brg_recent *r)
     return r->n;
 }
 
-void brg_recent_settled(brg_recent *r, uint64_t mark)
+uint64_t brg_recent_open(const brg_recent *r)
 {
-    r->from = mark > r->from ? mark : r->from;
-    r->unsure = r->unsure && r->unsure_below > mark;
+    return r->seen_to;
 }
 
-const char *brg_recent_redo(brg_recent *r, uint64_t open_at, const weir_snapshot *s)
+void brg_recent_settled(brg_recent *r, uint64_t mark)
 {
-    if (r->unsure) {
+    r->seen_to = mark > r->seen_to ? mark : r->seen_to;
+    r->sure = true;
+}
+
+const char *brg_recent_redo(brg_recent *r, uint64_t from, uint64_t open_at, const weir_snapshot *s)
+{
+    if (!r->sure || (from < open_at && r->n - from > r->max)) {
         return brg_recent_unsure;
     }
-    /* Visible once is visible for ever: these need not be kept. */
-    while (r->from < open_at && weir_snapshot_sees(s, r->xid[r->from & (r->max - 1)])) {
-        r->from++;
+    uint64_t i = from;
+    while (i < open_at && weir_snapshot_sees(s, r->xid[i & (r->max - 1)])) {
+        i++;
     }
-    for (uint64_t i = r->from; i < open_at; i++) {
-        if (!weir_snapshot_sees(s, r->xid[i & (r->max - 1)])) {
-            return "a transaction was delivered before the snapshot could see it";
-        }
-    }
-    return NULL;
+    r->seen_to = i > r->seen_to ? i : r->seen_to; /* visible once is visible for ever */
+    return i < open_at ? "a transaction was delivered before the snapshot could see it" : NULL;
 }

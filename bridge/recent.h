@@ -26,13 +26,17 @@ void brg_recent_free(brg_recent *r);
 void brg_recent_add(brg_recent *r, uint32_t xid);
 /* How many were ever added. */
 uint64_t brg_recent_mark(const brg_recent *r);
+/* A window opens: those added before this one are visible to every snapshot taken from now on, so
+ * its chunk need not ask for them. (What one chunk's snapshot sees, another's that is older may
+ * not: each asks from where it opened.) */
+uint64_t brg_recent_open(const brg_recent *r);
 /* Everything added before `mark`, and before this process, is visible to every snapshot from now
  * on: a barrier that began after the mark was taken is over. */
 void brg_recent_settled(brg_recent *r, uint64_t mark);
 
 extern const char brg_recent_unsure[]; /* the one reason that a new barrier heals */
-/* Why a chunk read in s must be read again, its window having opened at the mark `open_at`; NULL:
- * it need not. */
-const char *brg_recent_redo(brg_recent *r, uint64_t open_at, const weir_snapshot *s);
+/* Why a chunk read in s must be read again; from and open_at: what brg_recent_open and
+ * brg_recent_mark said when its window opened. NULL: it need not. */
+const char *brg_recent_redo(brg_recent *r, uint64_t from, uint64_t open_at, const weir_snapshot *s);
 
 #endif

@@ -43,8 +43,8 @@ struct brg_window {
                           opened */
     uint32_t xid;      /* the running transaction */
     brg_recent *recent;
-    uint64_t open_at; /* its mark when the window opened */
-    weir_map *moved;  /* key text -> weir_tuple block */
+    uint64_t from, open_at; /* what it said when the window opened */
+    weir_map *moved;        /* key text -> weir_tuple block */
     bool moved_overflow;
     uint64_t moved_at; /* number of the next moved key */
     weir_buf untold;   /* moved keys: u32 length, key values */
@@ -140,6 +140,7 @@ void brg_window_open(brg_window *w)
     clear_keys(w);
     w->redo = NULL;
     w->relation_seen = false;
+    w->from = brg_recent_open(w->recent);
     w->open_at = brg_recent_mark(w->recent);
     w->open = true;
 }
@@ -438,7 +439,7 @@ const char *brg_window_redo(brg_window *w, const weir_snapshot *s, const weir_re
             return "the table's definition changed";
         }
     }
-    return brg_recent_redo(w->recent, w->open_at, s);
+    return brg_recent_redo(w->recent, w->from, w->open_at, s);
 }
 
 static bool is_new(const touched *t, const weir_snapshot *s)

@@ -12,7 +12,8 @@
 
 #include "bridge/window.h"
 
-const char *kept_recent_redo(brg_recent *r, uint64_t open_at, const weir_snapshot *s);
+const char *kept_recent_redo(brg_recent *r, uint64_t from, uint64_t open_at,
+                             const weir_snapshot *s);
 brg_merge kept_window_merge(brg_window *w, const weir_snapshot *s, weir_tuple *row);
 void kept_window_arrived(brg_window *w, const weir_snapshot *s,
                          void (*fn)(void *arg, const weir_tuple *row, bool whole), void *arg);
@@ -36,9 +37,9 @@ static bool broken(const char *rule)
     return is && strcmp(is, rule) == 0;
 }
 
-const char *brg_recent_redo(brg_recent *r, uint64_t open_at, const weir_snapshot *s)
+const char *brg_recent_redo(brg_recent *r, uint64_t from, uint64_t open_at, const weir_snapshot *s)
 {
-    return broken("redo") ? NULL : kept_recent_redo(r, open_at, s);
+    return broken("redo") ? NULL : kept_recent_redo(r, from, open_at, s);
 }
 
 brg_merge brg_window_merge(brg_window *w, const weir_snapshot *s, weir_tuple *row)

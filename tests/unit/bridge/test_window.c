@@ -250,6 +250,37 @@ static void keyless_rows_are_counted(void **state)
     closed(w);
 }
 
+/* Two chunks are under way; the one with the newer snapshot is merged first. What it sees the other
+ * need not see. */
+static void an_older_snapshot_is_asked_on_its_own(void **state)
+{
+    (void)state;
+    brg_window *a = opened();
+    brg_window *b = brg_window_new(1 << 20, recent);
+    brg_recent_add(recent, 30);
+    brg_window_watch(b, rel.oid, key0, 1);
+    brg_window_open(a);
+    brg_window_open(b);
+    weir_snapshot newer = snap("40:40:");
+    assert_null(brg_window_redo(b, &newer, &rel));
+    static const uint64_t xip[] = {30};
+    weir_snapshot older = {.xmin = 30, .xmax = 31, .xip = xip, .nxip = 1};
+    assert_non_null(brg_window_redo(a, &older, &rel));
+    brg_window_open(a); /* a snapshot taken now is newer than both */
+    assert_null(brg_window_redo(a, &newer, &rel));
+    for (uint32_t i = 0; i < 20; i++) { /* more than can be remembered */
+        brg_recent_add(recent, 50 + i);
+    }
+    brg_window_open(a);
+    weir_snapshot all = snap("90:90:");
+    assert_ptr_equal(brg_window_redo(a, &all, &rel), brg_recent_unsure);
+    brg_recent_settled(recent, brg_recent_mark(recent));
+    brg_window_open(a);
+    assert_null(brg_window_redo(a, &all, &rel));
+    brg_window_free(b);
+    closed(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_key_that_moves_with_unsent_columns_is_read_again),
         cmocka_unit_test(reasons_to_read_again),
         cmocka_unit_test(xids_wrap),
+        cmocka_unit_test(an_older_snapshot_is_asked_on_its_own),
         cmocka_unit_test(keyless_rows_are_counted),
     };
     return cmocka_run_group_tests_name("window", tests, NULL, NULL);
