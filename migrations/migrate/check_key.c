@@ -58,7 +58,8 @@ static bool key_given(mig_checker *c, mig_ptable *t)
 /* The target's primary key; for a table the tool makes, the columns that are the source's key. */
 static bool key_found(mig_checker *c, mig_ptable *t)
 {
-    if (t->dst.found) {
+    /* A table the tool made has its primary key only once it is full. */
+    if (t->dst.found && !t->map->create) {
         bool ok = t->dst.nkey > 0;
         for (int i = 0; i < t->dst.nkey; i++) {
             ok = key_add(c, t, t->dst.cols[t->dst.key[i]].name, t->map->at) && ok;

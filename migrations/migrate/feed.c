@@ -64,6 +64,9 @@ static weir_rc call(mig_feed *f, const weir_feed_req *req, int64_t timeout_ms, w
     weir_buf_reset(&f->reply);
     weir_feed_req_encode(&f->request, req);
     weir_rc rc = weir_nng_call(f->s->feed, weir_buf_slice(&f->request), timeout_ms, &f->reply, err);
+    if (rc != WEIR_OK) {
+        err->flags |= WEIR_EF_RETRY; /* however it shows: the bridge is away, and comes back */
+    }
     rc = rc == WEIR_OK ? weir_feed_reply_decode(weir_buf_slice(&f->reply), a, r, err) : rc;
     if (rc == WEIR_OK && !r->ok) {
         bool lapsed = weir_slice_eqz(r->code, "lapsed");

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "libweir/base/backoff.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/thread.h"
@@ -61,7 +62,14 @@ static weir_rc subscribe(run *r, weir_error *err)
     const char *system_id = "";
     char lsn[WEIR_LSN_TEXT_MAX], sub[16];
     weir_cursor at = r->st.at;
+    weir_backoff backoff;
+    weir_backoff_init(&backoff, 50, 3000, 0);
     weir_rc rc = mig_feed_subscribe(&r->feed, &at, r->st.system_id, &system_id, err);
+    while (rc != WEIR_OK && (err->flags & WEIR_EF_RETRY) && !mig_stopped()) {
+        WEIR_WARN("MIG-RETRY", "%s", err->msg);
+        mig_pause_ms(weir_backoff_next_ms(&backoff));
+        rc = mig_feed_subscribe(&r->feed, &at, r->st.system_id, &system_id, err);
+    }
     if (rc != WEIR_OK || r->st.at.lsn) {
         return rc;
     }
