@@ -139,7 +139,8 @@ static weir_rc check_type(mig_checker *c, const mig_ptable *t, const mig_column 
 
 /* Reads rows: values that are NULL where none may be, too long, or an error to evaluate. */
 static weir_rc sample(mig_checker *c, const mig_ptable *t, const mig_column *mc,
-                      const mig_pcol *col, bool not_null, const char *narrow, weir_error *err)
+                      const mig_pcol *col, bool not_null, const char *narrow, bool is_text,
+                      weir_error *err)
 {
     const char *where = t->map->where.z ? t->map->where.z : "TRUE";
     const char *sql = weir_arena_printf(
@@ -155,7 +156,7 @@ static weir_rc sample(mig_checker *c, const mig_ptable *t, const mig_column *mc,
         if (lost(rc) || strncmp(err->sqlstate, "22", 2) != 0) {
             return lost(rc) ? rc : WEIR_OK; /* the condition itself is told elsewhere */
         }
-        mig_problem_add(c->m, mc->expr.at, false,
+        mig_problem_add(c->m, mc->expr.at, true,
                         "such rows would become rejects; handle them in the expression or in where",
                         "column %s: the source says for a row: %s", mc->name.z, err->msg);
         return WEIR_OK;
@@ -163,17 +164,20 @@ static weir_rc sample(mig_checker *c, const mig_ptable *t, const mig_column *mc,
     long long rows = weir_pg_i64(r, 0, 0), nulls = weir_pg_i64(r, 0, 1), big = weir_pg_i64(r, 0, 2);
     weir_pg_rows_free(r);
     if (not_null && nulls) {
-        mig_problem_add(c->m, mc->expr.at, false,
-                        "coalesce(…), a where that leaves them out, or DROP NOT NULL in the target",
+        mig_problem_add(c->m, mc->expr.at, true,
+                        "they would become rejects: coalesce(…), a where that leaves them out, or "
+                        "DROP NOT NULL in the target",
                         "column %s is NULL in %lld of %lld rows looked at, and %s.%s is NOT NULL",
                         mc->name.z, nulls, rows, t->dst_sql, mc->name.z);
     }
     if (narrow && big) {
-        mig_problem_add(c->m, mc->expr.at, false,
-                        weir_arena_printf(c->a,
-                                          "make %s.%s larger, or say in the expression how it is "
-                                          "cut",
-                                          t->dst_sql, mc->name.z),
+        /* A text that is too long is refused by the target; a number is rounded without a word. */
+        mig_problem_add(c->m, mc->expr.at, is_text,
+                        is_text
+                            ? "they would become rejects: make the column wider, or say in the "
+                              "expression how they are cut"
+                            : "they would be rounded: make the column wider, or write the cast, "
+                              "if that is meant",
                         "column %s does not fit into %s in %lld of %lld rows looked at", mc->name.z,
                         narrow, big, rows);
     }
@@ -305,7 +309,7 @@ weir_rc mig_check_column(mig_checker *c, mig_ptable *t, mig_column *mc, mig_pcol
         to.builtin && to.typmod != -1 && !same && to.type_oid != 1042 ? to.type : NULL;
     if (rc == WEIR_OK && c->opts->sample && errors == c->m->nerrors &&
         (not_null || narrow || !out->plain)) {
-        rc = sample(c, t, mc, out, not_null, narrow, err);
+        rc = sample(c, t, mc, out, not_null, narrow, to.type_oid == 1043, err);
     }
     return rc;
 }

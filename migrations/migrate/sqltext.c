@@ -64,5 +64,5 @@ void mig_key_values(const mig_touched *t, int from, int to, weir_arena *a, weir_
 
 const char *mig_crawl_id(const mig_ptable *t, weir_arena *a)
 {
-    return weir_arena_printf(a, "%s > %s", t->src.quoted, t->dst_sql);
+    return weir_arena_printf(a, "%s.%s > %s", t->src.schema, t->src.name, t->label);
 }

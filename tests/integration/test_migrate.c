@@ -178,6 +178,9 @@ static void follows_awkward_changes(void **state)
         fail_msg("%s", t.said);
     }
     migtest_sql(t.source, "INSERT INTO item VALUES (1000, 'much too long a code', 'x', 1)");
+    assert_int_equal(0, migtest_weir(&t, "--dry-run", NULL));
+    migtest_said(&t,
+                 "warning: column code does not fit into character varying(8) in 1 of 300 rows");
     migtest_start(&t);
     migtest_await_phase(&t, "live");
     rejects("1"); /* met by the copy */
