@@ -129,11 +129,19 @@ static weir_rc start_sync(sync_cmd *s, weir_error *err)
     }
     s->crew.url = weir_arena_printf(s->a, "http://127.0.0.1:%d", port);
     cli_child_init(c, "sync", weir_arena_printf(s->a, "%s/sync.log", s->dir));
-    const char *const args[] = {binary,      "--config", s->ini,
-                                "--state",   s->dir,     "--feed",
-                                s->feeds[0], "--port",   weir_arena_printf(s->a, "%d", port)};
+    const char *const args[] = {binary,
+                                "--config",
+                                s->ini,
+                                "--state",
+                                s->dir,
+                                "--port",
+                                weir_arena_printf(s->a, "%d", port)};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
         cli_child_arg(c, args[i]);
+    }
+    if (s->feeds[0]) { /* a folder has none */
+        cli_child_arg(c, "--feed");
+        cli_child_arg(c, s->feeds[0]);
     }
     if (s->feeds[1]) {
         cli_child_arg(c, "--back-feed");
@@ -222,8 +230,11 @@ static weir_rc wait_up(sync_cmd *s, weir_error *err)
 
 static weir_rc start_all(sync_cmd *s, weir_error *err)
 {
-    weir_rc rc = find_tables(s, err);
-    rc = rc == WEIR_OK ? start_bridge(s, false, err) : rc;
+    weir_rc rc = WEIR_OK;
+    if (!s->conf.folder) {
+        rc = find_tables(s, err);
+        rc = rc == WEIR_OK ? start_bridge(s, false, err) : rc;
+    }
     if (rc == WEIR_OK && s->conf.both) {
         rc = start_bridge(s, true, err);
     }
@@ -245,8 +256,10 @@ static int supervise(void *arg, int ready_fd)
     rc = start_all(s, &err);
     if (rc == WEIR_OK) {
         say("✓", cli_green(), "sync",
-            weir_arena_printf(s->a, "%zu table%s; state in %s", s->ntables,
-                              s->ntables == 1 ? "" : "s", s->dir));
+            s->conf.folder ? weir_arena_printf(s->a, "files of %s; state in %s",
+                                               s->conf.folder->load.dir, s->dir)
+                           : weir_arena_printf(s->a, "%zu table%s; state in %s", s->ntables,
+                                               s->ntables == 1 ? "" : "s", s->dir));
         if (ready_fd >= 0) {
             cli_crew_ready(ready_fd, s->log);
         } else {
@@ -275,6 +288,28 @@ static int show_stopped(const sync_cmd *s)
     return 1;
 }
 
+static void show_folder(const weir_json *f)
+{
+    (void)printf(
+        "\n    %lld files with %lld rows loaded since the start, %lld rows rejected; %lld files "
+        "wait, %lld were refused\n",
+        (long long)number(f, "files"), (long long)number(f, "rows"),
+        (long long)number(f, "rejects"), (long long)number(f, "waiting"),
+        (long long)number(f, "refused"));
+}
+
+static void show_lake(const weir_json *f)
+{
+    (void)printf("    %lld rows in %lld files since the start, %lld rows are not in files yet",
+                 (long long)number(f, "rows"), (long long)number(f, "files"),
+                 (long long)number(f, "waiting_rows"));
+    if (number(f, "tables") > 0) {
+        (void)printf("; %lld of %lld tables copied", (long long)number(f, "copied"),
+                     (long long)number(f, "tables"));
+    }
+    (void)printf("\n");
+}
+
 static void show_flow(weir_arena *a, const weir_json *f)
 {
     bool caught_up = false;
@@ -284,16 +319,24 @@ static void show_flow(weir_arena *a, const weir_json *f)
     const char *colour = strcmp(state, "running") == 0  ? cli_green()
                          : strcmp(state, "failed") == 0 ? cli_red()
                                                         : cli_yellow();
-    (void)printf("  %s → %-8s %s%s%s at %s", text_of(a, f, "from"), text_of(a, f, "to"), colour,
-                 state, cli_plain(), text_of(a, f, "position"));
-    if (caught_up) {
-        (void)printf(", caught up\n");
+    (void)printf("  %s → %-8s %s%s%s", text_of(a, f, "from"), text_of(a, f, "to"), colour, state,
+                 cli_plain());
+    if (weir_json_get(f, "refused")) {
+        show_folder(f);
+    } else if (caught_up) {
+        (void)printf(" at %s, caught up\n", text_of(a, f, "position"));
     } else {
-        (void)printf(", %lld bytes and %lld ms behind\n", (long long)number(f, "lag_bytes"),
-                     (long long)number(f, "lag_ms"));
+        (void)printf(" at %s, %lld bytes and %lld ms behind\n", text_of(a, f, "position"),
+                     (long long)number(f, "lag_bytes"), (long long)number(f, "lag_ms"));
     }
     if (reason[0] && strcmp(state, "paused") != 0) {
         (void)printf("    %s\n", reason);
+    }
+    if (weir_json_get(f, "waiting_rows")) {
+        show_lake(f);
+    }
+    if (!weir_json_get(f, "groups")) {
+        return;
     }
     (void)printf("    %lld transactions in %lld groups: %lld inserted, %lld updated, %lld deleted, "
                  "%lld truncates; %lld conflicts\n",
@@ -400,18 +443,27 @@ static int forget(sync_cmd *s)
         return 1;
     }
     weir_rc rc = WEIR_OK;
+    if (s->conf.folder) {
+        (void)printf(
+            "%s loads files: what it loaded is in weir_sync.file of the target; delete rows there "
+            "to load files again\n",
+            s->conf.name);
+        return 0;
+    }
     for (int back = 0; rc == WEIR_OK && back <= (s->conf.both ? 1 : 0); back++) {
         cli_source src = source_of(s, back == 1);
         if (!(back ? s->conf.target.feed : s->conf.source.feed)) {
             rc = cli_source_drop(&src, &err);
         }
-        rc = rc == WEIR_OK ? forget_position(s, back == 1, &err) : rc;
+        /* A lake keeps its own position, in its manifest. */
+        rc = rc == WEIR_OK && !s->conf.lake ? forget_position(s, back == 1, &err) : rc;
     }
     if (rc != WEIR_OK) {
         return cli_fail("sync", &err);
     }
-    (void)printf("slots, publications and positions of %s are gone; remove %s to begin anew\n",
-                 s->conf.name, s->dir);
+    (void)printf("slots, publications and positions of %s are gone; remove %s%s%s to begin anew\n",
+                 s->conf.name, s->dir, s->conf.lake ? " and choose another folder than " : "",
+                 s->conf.lake ? s->conf.lake->dir : "");
     return 0;
 }
 

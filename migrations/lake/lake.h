@@ -72,6 +72,9 @@ WEIR_MUST_CHECK bool lake_sink_due(const lake_sink *s, int64_t now_us, bool caug
 WEIR_MUST_CHECK weir_rc lake_sink_commit(lake_sink *s, int64_t now_us, bool caught_up,
                                          weir_error *err);
 
+/* At the end of a process: commits what is whole; of a transaction that is not, nothing. */
+WEIR_MUST_CHECK weir_rc lake_sink_finish(lake_sink *s, int64_t now_us, weir_error *err);
+
 typedef struct lake_sink_state {
     uint64_t rows, files, bytes, commits; /* committed since open */
     uint64_t waiting_rows, waiting_bytes; /* not committed */

@@ -524,3 +524,11 @@ weir_rc lake_sink_commit(lake_sink *s, int64_t now_us, bool caught_up, weir_erro
     weir_arena_free(a);
     return rc;
 }
+
+/* Lines of a transaction that is open lie in the same parts as those before it: then all of it
+ * comes again. */
+weir_rc lake_sink_finish(lake_sink *s, int64_t now_us, weir_error *err)
+{
+    bool moved = s->nparts > 0 || weir_cursor_cmp(s->end, s->durable) > 0;
+    return s->in_tx || !(moved || s->placing) ? WEIR_OK : lake_sink_commit(s, now_us, false, err);
+}

@@ -17,6 +17,7 @@ typedef struct conf_reader {
     sync_conf *c;
     weir_arena *a;
     sync_table_conf *table;
+    sync_folder_conf *folder;
     size_t cap;
     weir_error *err;
 } conf_reader;
@@ -193,10 +194,33 @@ static weir_rc set_table(conf_reader *r, const char *section, const char *key, c
                          : unknown(section, key, words, sizeof words / sizeof *words, r->err);
 }
 
+/* Seen before [source] says its type: what must be there is checked at the end. */
+static sync_folder_conf *folder_of(conf_reader *r)
+{
+    if (!r->folder) {
+        r->folder = weir_arena_zalloc(r->a, sizeof *r->folder);
+    }
+    return r->folder;
+}
+
+static weir_rc set_source(conf_reader *r, const char *key, const char *value)
+{
+    static const char *const types[] = {"postgres", "folder"};
+    int i = 0;
+    if (strcmp(key, "type") == 0) {
+        weir_rc rc = one_of(key, value, types, 2, &i, r->err);
+        r->c->folder = rc == WEIR_OK && i == 1 ? folder_of(r) : NULL;
+        return rc;
+    }
+    return sync_conf_is_folder_key(key) ? sync_conf_folder(folder_of(r), r->a, key, value, r->err)
+                                        : set_side(r, "source", &r->c->source, key, value);
+}
+
 static weir_rc on_option(void *arg, const char *section, const char *key, const char *value,
                          weir_error *err)
 {
-    static const char *const sections[] = {"sync", "source", "target", "table"};
+    static const char *const sections[] = {"sync",  "source",      "target",
+                                           "table", "destination", "files"};
     conf_reader *r = arg;
     r->err = err;
     if (strcmp(section, "sync") == 0) {
@@ -207,7 +231,14 @@ static weir_rc on_option(void *arg, const char *section, const char *key, const 
         return set_sync(r, key, value);
     }
     if (strcmp(section, "source") == 0) {
-        return set_side(r, section, &r->c->source, key, value);
+        return set_source(r, key, value);
+    }
+    if (strcmp(section, "destination") == 0) {
+        r->c->lake = r->c->lake ? r->c->lake : weir_arena_zalloc(r->a, sizeof *r->c->lake);
+        return sync_conf_destination(r->c->lake, r->a, key, value, err);
+    }
+    if (strncmp(section, "files ", 6) == 0) {
+        return sync_conf_files(folder_of(r), r->a, section + 6, key, value, err);
     }
     if (strcmp(section, "target") == 0) {
         return set_side(r, section, &r->c->target, key, value);
@@ -215,7 +246,7 @@ static weir_rc on_option(void *arg, const char *section, const char *key, const 
     if (strncmp(section, "table ", 6) == 0) {
         return set_table(r, section, key, value);
     }
-    const char *near = weir_nearest(section, sections, 4);
+    const char *near = weir_nearest(section, sections, sizeof sections / sizeof *sections);
     return weir_fail(err, WEIR_E_INPUT, 0, "there is no section [%s]%s%s%s", section,
                      near ? "; did you mean [" : "", near ? near : "", near ? "]?" : "");
 }
@@ -246,19 +277,52 @@ static weir_rc check_rules(const char *what, const sync_rules *r, weir_error *er
     return WEIR_OK;
 }
 
-static weir_rc check(const sync_conf *c, const char *path, weir_arena *a, weir_error *err)
+/* What goes together with files, and what does not. */
+static weir_rc check_files(const sync_conf *c, const sync_folder_conf *said, weir_error *err)
 {
-    weir_rc rc = check_rules("[sync]", &c->rules, err);
+    if (said && !c->folder) {
+        return weir_fail(
+            err, WEIR_E_INPUT, 0,
+            "[source] type = folder is missing: a folder's options are of no use without");
+    }
+    if (!c->lake && !c->folder) {
+        return WEIR_OK;
+    }
+    if (c->lake && c->folder) {
+        return weir_fail(err, WEIR_E_INPUT, 0,
+                         "a folder is loaded into a [target], not into a lake");
+    }
+    if (c->both) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "ways = both is for two databases");
+    }
+    if (c->lake && c->target.uri) {
+        return weir_fail(err, WEIR_E_INPUT, 0,
+                         "there are a [target] and a [destination]: one of them");
+    }
+    if (c->lake && (!c->lake->dir || !c->lake->dir[0])) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "[destination] dir is not set");
+    }
+    if (c->folder && c->source.uri) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "[source] is a folder: it has no uri");
+    }
+    return c->folder ? sync_conf_folder_check(c->folder, err) : WEIR_OK;
+}
+
+static weir_rc check(const sync_conf *c, const sync_folder_conf *said, const char *path,
+                     weir_arena *a, weir_error *err)
+{
+    weir_rc rc = check_files(c, said, err);
+    rc = rc == WEIR_OK ? check_rules("[sync]", &c->rules, err) : rc;
     for (size_t i = 0; rc == WEIR_OK && i < c->ntables; i++) {
         rc =
             check_rules(weir_arena_printf(a, "[table %s.%s]", c->table[i].schema, c->table[i].name),
                         &c->table[i].rules, err);
     }
-    if (rc == WEIR_OK && (!c->source.uri || !c->target.uri)) {
+    if (rc == WEIR_OK && ((!c->source.uri && !c->folder) || (!c->target.uri && !c->lake))) {
         rc = weir_fail(err, WEIR_E_INPUT, 0, "[%s] uri is not set",
-                       c->source.uri ? "target" : "source");
+                       c->source.uri || c->folder ? "target" : "source");
     }
-    if (rc == WEIR_OK && (!c->tables || !c->tables[0])) {
+    if (rc == WEIR_OK && !c->folder && (!c->tables || !c->tables[0])) {
         rc = weir_fail(err, WEIR_E_INPUT, 0,
                        "[sync] tables is not set: for example tables = public.*");
     }
@@ -297,7 +361,7 @@ weir_rc sync_conf_load(sync_conf *out, const char *path, weir_arena *a, weir_err
         sides[i]->slot = sides[i]->slot ? sides[i]->slot : def;
         sides[i]->publication = sides[i]->publication ? sides[i]->publication : def;
     }
-    return check(out, path, a, err);
+    return check(out, r.folder, path, a, err);
 }
 
 const sync_table_conf *sync_conf_table(const sync_conf *c, weir_slice schema, weir_slice name)

@@ -4,6 +4,7 @@
  *             listen, port, log_level, commit_every_ms
  *   [source]  uri, feed, slot, publication       [target] the same (slot, publication, feed with ways = both only)
  *   [table SCHEMA.NAME]  conflict, missing, function, priority, to
+ * Files instead of a database: conf_lake.h.
  * uri may be env:NAME: the value of that environment variable.
  */
 /* clang-format on */
@@ -13,6 +14,7 @@
 #include "libweir/base/arena.h"
 #include "libweir/base/err.h"
 #include "libweir/base/slice.h"
+#include "migrations/sync/conf_lake.h"
 
 typedef enum sync_policy {
     SYNC_ERROR,        /* stop the flow; an operator decides */
@@ -59,6 +61,9 @@ typedef struct sync_conf {
     const char *log_level;
     sync_rules rules; /* of tables without a section */
     sync_side_conf source, target;
+    sync_lake_conf *lake; /* [destination]: there is no target; NULL: there is */
+    sync_folder_conf
+        *folder;    /* [source] type = folder: there is no source database; NULL: there is */
     size_t ntables; /* sections */
     sync_table_conf *table;
 } sync_conf;

@@ -12,7 +12,9 @@
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
 #include "migrations/sync/apply.h"
+#include "migrations/sync/dest_lake.h"
 #include "migrations/sync/flow.h"
+#include "migrations/sync/folder_job.h"
 #include "migrations/sync/job_copy.h"
 
 enum { LOOK_MS = 250, RETRY_MS = 1000 };
@@ -24,6 +26,7 @@ typedef struct direction {
     const char *feed, *subscription, *origin;
     bool forward;
     sync_apply *apply;
+    sync_lake *lake; /* instead of apply */
     sync_dest dest;
     sync_flow *flow;
     sync_apply_counts counts;
@@ -38,7 +41,8 @@ struct sync_job {
     direction dir[2];
     int n;
     weir_thread *watch, *finish;
-    char phase[500]; /* under m: what happens before the flows run; "" they run */
+    sync_folder *folder; /* instead of directions */
+    char phase[500];     /* under m: what happens before the flows run; "" they run */
     char failure[500];
     sync_copy_view copy;
 };
@@ -133,7 +137,7 @@ static bool prepare(direction *d)
     sync_begin b = begin_of(d);
     while (!stopping(j)) {
         weir_error err = {.code = WEIR_OK};
-        weir_rc rc = sync_begin_flow(&b, &err);
+        weir_rc rc = d->lake ? sync_lake_begin(d->lake, &err) : sync_begin_flow(&b, &err);
         if (rc == WEIR_OK) {
             set_phase(j, "");
             return true;
@@ -209,6 +213,9 @@ static void run_watch(void *arg)
         for (int i = 0; i < j->n; i++) {
             sync_flow_pause(j->dir[i].flow, paused);
         }
+        if (j->folder) {
+            sync_folder_pause(j->folder, paused);
+        }
         weir_monitor_lock(j->m);
         j->paused = paused;
         (void)weir_monitor_wait(j->m, LOOK_MS);
@@ -216,7 +223,7 @@ static void run_watch(void *arg)
     }
 }
 
-static weir_rc start_direction(direction *d, weir_error *err)
+static void make_apply(direction *d)
 {
     const sync_conf *c = d->j->conf.conf;
     bool detect = detects(c);
@@ -232,6 +239,17 @@ static weir_rc start_direction(direction *d, weir_error *err)
                           .counts = &d->counts};
     d->apply = sync_apply_new(&ac);
     d->dest = sync_apply_dest(d->apply);
+}
+
+static weir_rc start_direction(direction *d, weir_error *err)
+{
+    const sync_conf *c = d->j->conf.conf;
+    if (c->lake) {
+        d->lake = sync_lake_new(c, d->name, d->feed, d->subscription);
+        d->dest = sync_lake_dest(d->lake);
+    } else {
+        make_apply(d);
+    }
     sync_flow_conf fc = {.name = d->name,
                          .feed = d->feed,
                          .subscription = d->subscription,
@@ -249,14 +267,18 @@ sync_job *sync_job_new(const sync_job_conf *conf)
     j->a = weir_arena_new(0);
     j->m = weir_monitor_new();
     (void)snprintf(j->phase, sizeof j->phase, "starting");
-    j->n = c->both ? 2 : 1;
+    j->n = c->folder ? 0 : c->both ? 2 : 1;
+    if (c->folder) {
+        j->folder = sync_folder_new(c);
+        j->phase[0] = '\0';
+    }
     for (int i = 0; i < j->n; i++) {
         direction *d = &j->dir[i];
         d->j = j;
         d->forward = i == 0;
         d->name = weir_arena_printf(j->a, "%s%s", c->name, i ? "_back" : "");
         d->from = i ? "target" : "source";
-        d->to = i ? "source" : "target";
+        d->to = i ? "source" : c->lake ? "lake" : "target";
         d->read = i ? &c->target : &c->source;
         d->write = i ? &c->source : &c->target;
         d->feed = i ? conf->back_feed : conf->feed;
@@ -276,7 +298,10 @@ weir_rc sync_job_start(sync_job *j, weir_error *err)
         rc = weir_thread_start(&j->dir[i].thread, i ? "sync-back" : "sync-flow", run_direction,
                                &j->dir[i], err);
     }
-    if (rc == WEIR_OK && j->conf.conf->copy) {
+    if (rc == WEIR_OK && j->folder) {
+        rc = sync_folder_start(j->folder, err);
+    }
+    if (rc == WEIR_OK && j->conf.conf->copy && j->dir[0].apply) {
         rc = weir_thread_start(&j->finish, "sync-finish", run_finish, &j->dir[0], err);
     }
     if (rc == WEIR_OK) {
@@ -300,6 +325,9 @@ void sync_job_stop(sync_job *j)
         weir_thread_join(j->dir[i].thread);
         j->dir[i].thread = NULL;
     }
+    if (j->folder) {
+        sync_folder_stop(j->folder);
+    }
     weir_thread_join(j->watch);
     weir_thread_join(j->finish);
     j->watch = j->finish = NULL;
@@ -313,7 +341,9 @@ void sync_job_free(sync_job *j)
     for (int i = 0; i < j->n; i++) {
         sync_flow_free(j->dir[i].flow);
         sync_apply_free(j->dir[i].apply);
+        sync_lake_free(j->dir[i].lake);
     }
+    sync_folder_free(j->folder);
     weir_monitor_free(j->m);
     weir_arena_free(j->a);
     free(j);
@@ -348,6 +378,16 @@ static void put_flow(direction *d, weir_buf *out)
     weir_buf_printf(out,
                     ",\"transactions\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"events\":%" PRIu64,
                     v.transactions, v.dropped, v.events);
+    if (d->lake) {
+        sync_lake_view l;
+        sync_lake_view_get(d->lake, &l);
+        weir_buf_printf(out,
+                        ",\"rows\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64
+                        ",\"commits\":%" PRIu64 ",\"waiting_rows\":%" PRIu64 ",\"tables\":%" PRIu64
+                        ",\"copied\":%" PRIu64 "}",
+                        l.rows, l.files, l.bytes, l.commits, l.waiting_rows, l.tables, l.copied);
+        return;
+    }
     sync_apply_counts *c = &d->counts;
     weir_buf_printf(out,
                     ",\"groups\":%llu,\"inserted\":%llu,\"updated\":%llu,\"deleted\":%llu,"
@@ -378,6 +418,9 @@ void sync_job_status(void *job, weir_buf *out)
         weir_buf_putz(out, i ? "," : "");
         put_flow(&j->dir[i], out);
     }
+    if (j->folder) {
+        sync_folder_status(j->folder, out);
+    }
     weir_buf_putz(out, "]");
 }
 
@@ -386,6 +429,10 @@ const char *sync_job_waits(sync_job *j, char *text, size_t size)
     weir_monitor_lock(j->m);
     (void)snprintf(text, size, "%s", j->failure[0] ? j->failure : j->phase);
     weir_monitor_unlock(j->m);
+    if (text[0] == '\0' && j->folder) {
+        bool failed = sync_folder_waits(j->folder, text, size);
+        (void)failed; /* the text says it */
+    }
     for (int i = 0; text[0] == '\0' && i < j->n; i++) {
         sync_flow_view v;
         sync_flow_view_get(j->dir[i].flow, &v);
@@ -402,6 +449,9 @@ bool sync_job_failed(sync_job *j, char *text, size_t size)
     weir_monitor_lock(j->m);
     (void)snprintf(text, size, "%s", j->failure);
     weir_monitor_unlock(j->m);
+    if (text[0] == '\0' && j->folder && !sync_folder_waits(j->folder, text, size)) {
+        text[0] = '\0';
+    }
     for (int i = 0; text[0] == '\0' && i < j->n; i++) {
         sync_flow_view v;
         sync_flow_view_get(j->dir[i].flow, &v);

@@ -22,8 +22,9 @@ typedef struct service {
 
 static void usage(FILE *f)
 {
-    (void)fprintf(f, "usage: weir-sync --config SYNC.ini --state DIR --feed URL [--back-feed URL] "
-                     "[--port N] | --help | --version\n");
+    (void)fprintf(f,
+                  "usage: weir-sync --config SYNC.ini --state DIR [--feed URL] [--back-feed URL] "
+                  "[--port N] | --help | --version\n");
 }
 
 static void help(void)
@@ -32,7 +33,7 @@ static void help(void)
     usage(stdout);
     (void)printf("\n  --config FILE    the SYNC.ini, see docs/sync.md\n"
                  "  --state DIR      its state folder; a file `paused` in it pauses the flows\n"
-                 "  --feed URL       feed of the source's bridge\n"
+                 "  --feed URL       feed of the source's bridge (not for a folder)\n"
                  "  --back-feed URL  feed of the target's bridge (ways = both)\n"
                  "  --port N         of healthz, readyz, status and metrics; wins over the file\n\n"
                  "`weir sync SYNC.ini` starts it together with the bridges it needs.\n");
@@ -64,7 +65,7 @@ static int parse(int argc, char **argv, flags *f)
         }
         *places[k] = argv[++i];
     }
-    if (!f->config || !f->state || !f->feed) {
+    if (!f->config || !f->state) {
         usage(stderr);
         return 3;
     }
@@ -151,6 +152,9 @@ int sync_service_main(int argc, char **argv)
     if (rc == WEIR_OK && !weir_log_set_level(c.log_level)) {
         rc =
             weir_fail(&err, WEIR_E_INPUT, 0, "log_level = %s: there is no such level", c.log_level);
+    }
+    if (rc == WEIR_OK && !c.folder && !f.feed) {
+        rc = weir_fail(&err, WEIR_E_INPUT, 0, "a source database needs --feed");
     }
     if (rc == WEIR_OK && c.both && !f.back_feed) {
         rc = weir_fail(&err, WEIR_E_INPUT, 0, "ways = both needs --back-feed");
