@@ -97,7 +97,8 @@ static bool agree(const mig_sum *s, const mig_sum *t)
 }
 
 /* Both sides' sums. Where the target has not caught up with what was read of the source, it is
- * waited for once; rows that are written faster than that are suspects, and looked at one by one. */
+ * waited for once; rows that are written faster than that are suspects, and looked at one by one.
+ */
 static weir_rc sums(mig_verify *v, const mig_span *span, weir_arena *a, mig_sum *s, mig_sum *t,
                     weir_error *err)
 {
