@@ -138,7 +138,7 @@ typedef struct totals {
 
 static void add_total(weir_buf *b, const char *h)
 {
-    weir_buf_printf(b, "%s(%s)", b->n ? "+" : "", h);
+    weir_buf_printf(b, "%s%s", b->n ? "," : "{", h);
 }
 
 static weir_rc table_hash(mig_verify *v, const totals *k, mig_verified *out, weir_error *err)
@@ -147,16 +147,17 @@ static weir_rc table_hash(mig_verify *v, const totals *k, mig_verified *out, wei
     const weir_buf *b[] = {&k->s1, &k->s2, &k->t1, &k->t2};
     const char *z[4];
     for (int i = 0; i < 4; i++) {
-        z[i] = b[i]->n ? weir_arena_dupz(a, weir_buf_slice(b[i])) : "0";
+        z[i] = b[i]->n
+                   ? weir_arena_printf(a, WEIR_SLICE_FMT "}", WEIR_SLICE_ARG(weir_buf_slice(b[i])))
+                   : "{0}";
     }
     weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_query(
         v->s->target,
-        weir_arena_printf(a,
-                          "SELECT md5((%s)::numeric || ',' || (%s)::numeric), md5((%s)::numeric || "
-                          "',' || (%s)::numeric)",
-                          z[0], z[1], z[2], z[3]),
-        0, NULL, &r, err);
+        "SELECT md5((SELECT sum(x) FROM unnest($1::numeric[]) x) || ',' || (SELECT sum(x) FROM "
+        "unnest($2::numeric[]) x)), md5((SELECT sum(x) FROM unnest($3::numeric[]) x) || ',' || "
+        "(SELECT sum(x) FROM unnest($4::numeric[]) x))",
+        4, z, &r, err);
     if (rc == WEIR_OK) {
         out->source_hash = weir_arena_strdup(v->a, weir_pg_valuez(r, 0, 0));
         out->target_hash = weir_arena_strdup(v->a, weir_pg_valuez(r, 0, 1));
