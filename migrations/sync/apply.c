@@ -29,6 +29,7 @@ sync_apply *sync_apply_new(const sync_apply_conf *conf)
     s->maps_arena = weir_arena_new(0);
     weir_buf_init(&s->key, KEY_MAX_BYTES);
     sync_exec_init(&s->x);
+    s->reread = conf->source_uri ? sync_reread_new(conf->source_uri) : NULL;
     return s;
 }
 
@@ -55,6 +56,7 @@ void sync_apply_free(sync_apply *s)
     }
     forget_tables(s);
     sync_exec_fini(&s->x);
+    sync_reread_free(s->reread);
     weir_map_free(s->tables);
     weir_map_free(s->maps);
     weir_map_free(s->sql);

@@ -42,7 +42,8 @@ typedef struct sync_apply_counts {
 } sync_apply_counts;
 
 typedef struct sync_apply_conf {
-    const char *uri;  /* of the target; secret */
+    const char *uri;        /* of the target; secret */
+    const char *source_uri; /* of the source, for moved rows while loose (reread.h); secret */
     const char *flow; /* names the position in weir_sync.position; one applier per flow at a time */
     const char *system_id; /* NULL: not checked */
     /* Where a table's rows go; strings must live until close. NULL fn: the same names, rules as

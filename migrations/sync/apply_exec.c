@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "libweir/base/xalloc.h"
+#include "libweir/codec/lsn.h"
 #include "migrations/sync/apply_priv.h"
 #include "migrations/sync/literal.h"
 
@@ -330,6 +331,37 @@ weir_rc sync_apply_tables(sync_apply *s, weir_error *err)
     return rc;
 }
 
+static weir_rc upsert_whole(sync_apply *s, const sync_map *m, const weir_val *v, weir_error *err)
+{
+    sync_mask all = sync_apply_present(m, v);
+    sync_row row = {SYNC_OP_UPSERT, v};
+    sync_row *list = &row;
+    return send_arrays(s, m, 'p', &all, &list, 1, err);
+}
+
+/* A row moved without all of its columns (reread.h). The flow stays loose until behind the read,
+ * which is committed with the row. */
+static weir_rc read_again(sync_apply *s, const sync_map *m, const weir_val *v, weir_error *err)
+{
+    const weir_val *now = NULL;
+    uint64_t after = 0;
+    if (!s->reread) {
+        return WEIR_OK; /* no first copy: the row was there */
+    }
+    weir_rc rc = sync_reread_row(s->reread, m, v, s->xid, s->a, &now, &after, err);
+    rc = rc == WEIR_OK && now ? upsert_whole(s, m, now, err) : rc;
+    if (rc != WEIR_OK || after <= s->loose_until) {
+        return rc;
+    }
+    char lsn[WEIR_LSN_TEXT_MAX];
+    const char *params[] = {s->conf.flow, weir_lsn_print(after, lsn)};
+    s->loose_until = after;
+    return sync_exec_send(&s->x, "loose",
+                          "UPDATE weir_sync.position SET loose_until = greatest(loose_until, "
+                          "$2::pg_lsn) WHERE flow = $1",
+                          2, params, SYNC_ANY, "weir_sync.position", err);
+}
+
 /* The row moves from old's key to v's. Loose: what is at the new key becomes this row. */
 weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, const weir_val *old,
                         weir_error *err)
@@ -362,10 +394,8 @@ weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, con
         int n = sync_apply_params(s, m, v, &present, old, params);
         rc = run(s, m, s->loose ? 'M' : 'U', &present, n, params, s->loose ? SYNC_ANY : 1, err);
     }
-    if (rc == WEIR_OK && s->loose && sync_apply_complete(m, v)) {
-        sync_row row = {SYNC_OP_UPSERT, v};
-        sync_row *list = &row;
-        rc = send_arrays(s, m, 'p', &present, &list, 1, err);
+    if (rc == WEIR_OK && s->loose) {
+        rc = sync_apply_complete(m, v) ? upsert_whole(s, m, v, err) : read_again(s, m, v, err);
     }
     if (s->conf.counts) {
         count(&s->conf.counts->updated, 1);

@@ -6,6 +6,7 @@
 #include "migrations/sync/apply.h"
 #include "migrations/sync/exec.h"
 #include "migrations/sync/map.h"
+#include "migrations/sync/reread.h"
 #include "migrations/sync/rows.h"
 #include "migrations/sync/seen.h"
 
@@ -45,6 +46,7 @@ struct sync_apply {
     int64_t newest_us;
     weir_cursor place, committed; /* after the last whole transaction given; durable */
     bool place_moved, unsynced;   /* unsynced: committed, perhaps not yet on disk */
+    sync_reread *reread;          /* NULL: there is no source to ask */
     sync_seen seen;               /* two ways: our changes the source knows of */
 };
 

@@ -228,6 +228,7 @@ static void make_apply(direction *d)
     const sync_conf *c = d->j->conf.conf;
     bool detect = detects(c);
     sync_apply_conf ac = {.uri = d->write->uri,
+                          .source_uri = c->copy && d->forward ? d->read->uri : NULL,
                           .flow = d->name,
                           .route = route,
                           .arg = d,
