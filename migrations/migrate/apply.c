@@ -237,11 +237,12 @@ static weir_rc move_position(mig_session *s, const mig_feed *f, int truncates, w
     const char *params[] = {s->m->name.z, weir_lsn_print(f->next.lsn, lsn), sub, events, trunc};
     return weir_pg_query(
         s->target,
-        f->whole ? "UPDATE weir_sync.migrate SET lsn = $2, sub = $3, changes = changes + $4, "
-                   "truncates = truncates + $5, seen_at = clock_timestamp() WHERE name = $1"
-                 : "UPDATE weir_sync.migrate SET changes = changes + $4, truncates = truncates + "
-                   "$5, seen_at = clock_timestamp() WHERE name = $1 AND $2 IS NOT NULL AND $3 IS "
-                   "NOT NULL",
+        f->whole
+            ? "UPDATE weir_sync.migrate SET lsn = $2, sub = $3, changes = changes + $4, "
+              "truncates = truncates + $5, seen_at = clock_timestamp() WHERE name = $1"
+            : "UPDATE weir_sync.migrate SET changes = changes + $4, truncates = truncates + "
+              "$5, seen_at = clock_timestamp() WHERE name = $1 AND ($2::text, $3::text) IS NOT "
+              "NULL",
         5, params, NULL, err);
 }
 

@@ -161,7 +161,7 @@ static weir_rc note_idle(mig_session *s, mig_feed *f, const char *waits, weir_er
               "lsn THEN $3 ELSE sub END, seen_at = clock_timestamp(), waits = $4 WHERE name = $1"
             : "UPDATE weir_sync.migrate SET seen_at = clock_timestamp(), waits = $4 WHERE name = "
               "$1 "
-              "AND $2 IS NOT NULL AND $3 IS NOT NULL",
+              "AND ($2::text, $3::text) IS NOT NULL",
         4, params, NULL, err);
     return rc;
 }

@@ -219,6 +219,10 @@ static void follows_awkward_changes(void **state)
                 "BEGIN; INSERT INTO pair VALUES ('gone', 1); TRUNCATE pair; INSERT INTO pair "
                 "VALUES ('new', 1, 'a'); COMMIT; INSERT INTO pair VALUES ('new', 2, 'b')");
     same();
+    /* a transaction larger than one fetch */
+    migtest_sql(t.source, "INSERT INTO pair SELECT repeat('k', 200) || g, g, repeat('n', 600) FROM "
+                          "generate_series(1, 4000) g");
+    same();
     assert_int_equal(0, migtest_weir(&t, "pause", NULL));
     migtest_await(&t, false, "SELECT paused::text FROM weir_sync.migrate", "true");
     assert_int_equal(0, migtest_weir(&t, "status", "--json", NULL));
