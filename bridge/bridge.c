@@ -198,7 +198,10 @@ weir_rc brg_bridge_run(const weir_settings *settings, weir_error *err)
         weir_loop_run(b.s.loop);
     }
     if (!stop_threads(&b)) {
-        return rc;
+        /* Threads that wait for PostgreSQL still use the settings and all this: nothing of it may
+         * be freed under them. What is confirmed is durable, the rest comes again. */
+        (void)fflush(NULL);
+        _exit(rc == WEIR_OK ? 0 : 1);
     }
     brg_status_close(b.status);
     brg_feed_close(b.feed);
