@@ -550,6 +550,28 @@ static void copied_rows_have_places_and_marks_of_their_own(void **state)
     weir_arena_free(a);
 }
 
+static void only_what_is_committed_may_be_acknowledged(void **state)
+{
+    killer k = {.at = -1};
+    lake_sink_conf conf = conf_of(*state, &k);
+    lake_sink *s = NULL;
+    weir_error err;
+    weir_cursor at;
+    assert_rc(WEIR_OK, lake_sink_open(&s, &conf, &err), &err);
+    assert_rc(WEIR_OK, feed_tx(s, 1, &err), &err);
+    assert_false(lake_sink_position(s, &at));
+    assert_rc(WEIR_OK, lake_sink_commit(s, time_of(1), false, &err), &err);
+    assert_rc(WEIR_OK, feed_tx(s, 2, &err), &err);
+    assert_true(lake_sink_position(s, &at));
+    assert_int_equal(at.lsn, TX_STEP + 8); /* the first one's end, not the second's */
+    lake_sink_rewind(s);
+    assert_rc(WEIR_OK, feed_tx(s, 2, &err), &err);
+    assert_rc(WEIR_OK, lake_sink_finish(s, time_of(2), &err), &err);
+    lake_sink_close(s);
+    reader r;
+    check_lake(*state, 2, &r);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -563,6 +585,7 @@ int main(void)
         T(a_huge_transaction_needs_little_memory),
         T(a_late_commit_never_goes_into_a_finished_day),
         T(many_tables_keep_few_descriptors),
+        T(only_what_is_committed_may_be_acknowledged),
         T(copied_rows_have_places_and_marks_of_their_own),
     };
     if (!weir_log_set_level("error")) {
