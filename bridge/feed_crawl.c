@@ -32,8 +32,7 @@ static void changed(void *order)
         WEIR_ERROR("BRG-CRAWL-THREAD", "%s", err.msg);
     }
     answer(w->f, w->req);
-    free(w);
-    brg_order_free(o);
+    brg_order_free(o); /* and w */
 }
 
 static const char *code_of(weir_rc rc)
@@ -62,9 +61,9 @@ void brg_feed_on_crawl(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
         o->p = weir_buf_take(&batch, &o->n);
         o->done = changed;
         o->arg = w;
+        o->owns_arg = true;
         if (!brg_ring_order(f->s->ring, o)) {
-            free(w);
-            brg_order_free(o);
+            brg_order_free(o); /* and w */
             brg_feed_refuse(f, req, q->op, "busy", "the log takes no more orders now; try again");
         }
     }

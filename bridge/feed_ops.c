@@ -31,6 +31,7 @@ bool brg_feed_store_sub(brg_feed *f, const brg_sub *sub, void (*done)(void *orde
     o->value_n = brg_sub_encode(sub, o->value);
     o->done = done;
     o->arg = arg;
+    o->owns_arg = arg != NULL;
     if (!brg_ring_order(f->s->ring, o)) {
         free(o);
         return false;
@@ -147,6 +148,7 @@ void brg_feed_on_unsubscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req
     o->done = answer_durable;
     waiting *w = waiting_new(f, req, q->op, (weir_cursor){0, 0});
     o->arg = w;
+    o->owns_arg = true;
     if (!brg_ring_order(f->s->ring, o)) {
         free(o);
         free(w);

@@ -63,6 +63,7 @@ void brg_order_free(brg_order *o)
 {
     if (o) {
         free(o->p);
+        free(o->owns_arg ? o->arg : NULL);
         free(o);
     }
 }
@@ -72,6 +73,11 @@ void brg_ring_free(brg_ring *r)
     if (r) {
         for (size_t i = 0; i < r->n; i++) {
             brg_item_fini(&r->items[(r->at + i) % ITEMS_MAX]);
+        }
+        while (r->orders) {
+            brg_order *next = r->orders->next;
+            brg_order_free(r->orders);
+            r->orders = next;
         }
         free(r->items);
         weir_monitor_free(r->m);

@@ -47,6 +47,7 @@ typedef struct brg_order {
     weir_rc rc;
     void (*done)(void *order);
     void *arg;
+    bool owns_arg; /* malloc'd: freed with an order whose done can never run */
     struct brg_order *next;
 } brg_order;
 

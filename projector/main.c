@@ -35,6 +35,11 @@ int main(int argc, char **argv)
     } else {
         WEIR_ERROR("PROJ-START", "%s", err.msg);
     }
+    if (rc != WEIR_OK &&
+        loop) { /* what threads told meanwhile runs while it can, later is refused */
+        weir_loop_stop(loop);
+        weir_loop_run(loop);
+    }
     bool failed = rc != WEIR_OK || (p && proj_failed(p));
     proj_close(p);
     weir_loop_free(loop);
