@@ -261,11 +261,13 @@ static void proves_what_is_so(void **state)
                         migtest_value(&t, t.target, "SELECT phase FROM weir_sync.migrate"));
     assert_string_equal(
         "true", migtest_value(&t, t.target, "SELECT (proof ->> 'ok') FROM weir_sync.migrate"));
-    /* begin again, without a writer */
-    assert_int_equal(0, migtest_weir(&t, "abort", "--yes", NULL));
+    /* begin again, without a writer; the run leaves by itself, but a moment after its slot */
+    (void)fixture_stop(t.run, 20000);
+    if (migtest_weir(&t, "abort", "--yes", NULL) != 0) {
+        fail_msg("%s", t.said);
+    }
     migtest_sql(t.target, "DROP SCHEMA crm, hr, catalog, sales CASCADE");
     migtest_sql(t.target, file(WEIR_SOURCE_DIR "/examples/northwind-migration/schema.sql"));
-    (void)fixture_stop(t.run, 20000);
     migtest_start(&t);
     migtest_await_phase(&t, "live");
     migtest_sql(t.source,
