@@ -1,7 +1,12 @@
 /* state.c - weir_sync.migrate and its tables. */
 #include "migrations/migrate/state.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "migrations/crawler/crawler.h"
+
+enum { LOCK_WAIT_MS = 10000 };
 
 extern const char weir_sql_migrate_schema[];
 
@@ -85,16 +90,24 @@ weir_rc mig_state_seen(weir_pg *target, const char *name, const char *waits, wei
 
 weir_rc mig_state_lock(weir_pg *target, const char *name, weir_error *err)
 {
-    weir_pg_rows *r = NULL;
-    weir_rc rc =
-        weir_pg_query(target, "SELECT pg_try_advisory_lock(hashtext('weir_migrate'), hashtext($1))",
-                      1, &name, &r, err);
-    if (rc == WEIR_OK && weir_pg_valuez(r, 0, 0)[0] != 't') {
+    weir_error left;
+    char timeout[64];
+    (void)snprintf(timeout, sizeof timeout, "BEGIN; SET LOCAL lock_timeout = %d", LOCK_WAIT_MS);
+    weir_rc rc = weir_pg_script(target, timeout, err);
+    rc = rc == WEIR_OK
+             ? weir_pg_query(target,
+                             "SELECT pg_advisory_lock(hashtext('weir_migrate'), hashtext($1))", 1,
+                             &name, NULL, err)
+             : rc;
+    if (rc == WEIR_OK) {
+        return weir_pg_script(target, "COMMIT", err);
+    }
+    if (weir_pg_ok(target) && weir_pg_script(target, "ROLLBACK", &left) == WEIR_OK &&
+        strcmp(err->sqlstate, "55P03") == 0) {
         rc = weir_fail(err, WEIR_E_CONFLICT, 0,
                        "the migration %s is run by another process already; see weir migrate … "
                        "status",
                        name);
     }
-    weir_pg_rows_free(r);
     return rc;
 }

@@ -41,7 +41,8 @@ WEIR_MUST_CHECK weir_rc mig_state_seen(weir_pg *target, const char *name, const 
 /* One statement with the migration's name as $1 and one more text as $2 (NULL: none). */
 WEIR_MUST_CHECK weir_rc mig_state_sql(weir_pg *target, const char *sql, const char *name,
                                       const char *value, weir_error *err);
-/* Only one process may apply a migration; false: another one does. Held by the connection. */
+/* Only one process may apply a migration; the connection holds that right. Waits 10 s for one that
+ * is just leaving (killed a moment ago, say); WEIR_E_CONFLICT: another process stays at it. */
 WEIR_MUST_CHECK weir_rc mig_state_lock(weir_pg *target, const char *name, weir_error *err);
 
 #endif
