@@ -38,10 +38,5 @@ bool cli_crew_running(const char *dir);
 bool cli_crew_info(const char *dir, weir_arena *a, int *supervisor, const char **url);
 /* SIGTERM to the supervisor, waits until it is gone. */
 WEIR_MUST_CHECK weir_rc cli_crew_end(const char *dir, weir_error *err);
-/* Runs fn in a process of its own; returns when that calls cli_crew_ready or ends. The exit code.
- */
-int cli_crew_detach(int (*fn)(void *arg, int ready_fd), void *arg);
-/* From fn of detach: lets the parent go; further output goes to log. */
-void cli_crew_ready(int ready_fd, const char *log);
 
 #endif

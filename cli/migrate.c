@@ -17,19 +17,13 @@
 #include "cli/app.h"
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/program.h"
 #include "cli/source_bridge.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "migrations/migrate/mapping.h"
 
-enum {
-    EXIT_STOPPED = 3,
-    STREAM_MS = 600000,
-    STOP_MS = 15000,
-    TICK_MS = 50,
-    ARGS_MAX = 16,
-    PATH_MAX_BYTES = 4096
-};
+enum { EXIT_STOPPED = 3, STREAM_MS = 600000, STOP_MS = 15000, TICK_MS = 50, ARGS_MAX = 16 };
 
 typedef struct migrate {
     weir_arena *a;
@@ -54,17 +48,6 @@ static void on_signal(int sig)
 {
     (void)sig;
     stopping = 1;
-}
-
-static const char *program_path(weir_arena *a)
-{
-    char path[PATH_MAX_BYTES];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    const char *dir =
-        slash ? weir_arena_dupz(a, weir_slice_of(path, (size_t)(slash + 1 - path))) : "";
-    return weir_arena_printf(a, "%sweir-migrate", dir);
 }
 
 /* weir-migrate with our terminal; it ends with us. */
@@ -397,7 +380,7 @@ int cli_migrate(int argc, char **argv)
         } else {
             g.file = words[0];
             g.verb = n > 1 ? words[1] : "run";
-            g.program = program_path(g.a);
+            g.program = cli_program(g.a, "weir-migrate");
             sigemptyset(&sa.sa_mask);
             (void)sigaction(SIGTERM, &sa, NULL);
             (void)sigaction(SIGINT, &sa, NULL);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/program.h"
 #include "cli/servers.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
@@ -169,28 +170,14 @@ static weir_rc write_ini(const cli_source *s, weir_arena *a, const char *path, c
     return weir_file_write(path, weir_slice_z(text), 0600, err);
 }
 
-static const char *binary(weir_arena *a)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    const char *dir =
-        slash ? weir_arena_dupz(a, weir_slice_of(path, (size_t)(slash + 1 - path))) : "";
-    return weir_arena_printf(a, "%sweir-bridge", dir);
-}
-
 weir_rc cli_source_bridge_init(const cli_source *s, weir_arena *a, cli_child *child,
                                const char **feed, weir_error *err)
 {
-    const char *program = binary(a);
+    const char *program = NULL;
     const char *ini = weir_arena_printf(a, "%s/bridge.ini", s->dir);
     const char *ipc = weir_arena_printf(a, "%s/feed.sock", s->dir);
-    if (access(program, X_OK) != 0) {
-        return weir_fail(err, WEIR_E_NOTFOUND, 0, "%s is not there; build or install all programs",
-                         program);
-    }
-    weir_rc rc = weir_mkdirs(s->dir, 0700, err);
+    weir_rc rc = cli_program_find(a, "weir-bridge", &program, err);
+    rc = rc == WEIR_OK ? weir_mkdirs(s->dir, 0700, err) : rc;
     if (rc == WEIR_OK && chmod(s->dir, 0700) != 0) {
         rc = weir_fail_errno(err, "cannot protect %s", s->dir);
     }

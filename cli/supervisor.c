@@ -2,13 +2,13 @@
  * reverse order. */
 #include "cli/supervisor.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/program.h"
 #include "cli/servers.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
@@ -165,19 +165,6 @@ static weir_rc start_servers(cli_supervisor *s, weir_error *err)
     return rc == WEIR_OK ? write_run_ini(app, s->pg_uri, s->redis_uri, err) : rc;
 }
 
-/* The folder of this binary: its siblings are the services. */
-static const char *bin_dir(weir_arena *a)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (n <= 0) {
-        return "";
-    }
-    path[n] = '\0';
-    char *slash = strrchr(path, '/');
-    return slash ? weir_arena_dupz(a, weir_slice_of(path, (size_t)(slash + 1 - path))) : "";
-}
-
 /* Deploys through a process of its own, so that its words and exit code are those of `weir deploy`.
  */
 static void deploy(cli_supervisor *s)
@@ -186,8 +173,8 @@ static void deploy(cli_supervisor *s)
     cli_child c;
     cli_child_init(&c, "deploy", weir_arena_printf(app->a, "%s/deploy.log", app->log_dir));
     (void)unlink(c.log);
-    const char *const args[] = {weir_arena_printf(app->a, "%sweir", bin_dir(app->a)), "deploy",
-                                app->dir, "--no-wait", "--services"};
+    const char *const args[] = {cli_program(app->a, "weir"), "deploy", app->dir, "--no-wait",
+                                "--services"};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
         cli_child_arg(&c, args[i]);
     }
@@ -230,11 +217,11 @@ static weir_rc start_services(cli_supervisor *s, weir_error *err)
     for (size_t i = 0; i < sizeof names / sizeof *names && rc == WEIR_OK; i++) {
         cli_child *c = &s->children[s->n++];
         cli_child_init(c, names[i], weir_arena_printf(app->a, "%s/%s.log", app->log_dir, names[i]));
-        const char *binary = weir_arena_printf(app->a, "%sweir-%s", bin_dir(app->a), names[i]);
-        if (access(binary, X_OK) != 0) {
+        const char *binary = NULL;
+        rc = cli_program_find(app->a, weir_arena_printf(app->a, "weir-%s", names[i]), &binary, err);
+        if (rc != WEIR_OK) {
             s->n--;
-            return weir_fail(err, WEIR_E_NOTFOUND, 0,
-                             "%s is not there; build or install all five programs", binary);
+            return rc;
         }
         cli_child_arg(c, binary);
         const char *const args[] = {"--config",  app->ini ? app->ini : app->run_ini,

@@ -1,6 +1,4 @@
 /* sync.c - `weir sync SYNC.ini`: bridges and weir-sync as one, and what they say. */
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -8,6 +6,8 @@
 #include "cli/args.h"
 #include "cli/command.h"
 #include "cli/crew.h"
+#include "cli/detach.h"
+#include "cli/program.h"
 #include "cli/servers.h"
 #include "cli/source_bridge.h"
 #include "libweir/base/clock.h"
@@ -107,25 +107,14 @@ static weir_rc start_bridge(sync_cmd *s, bool back, weir_error *err)
     return rc;
 }
 
-static const char *program(weir_arena *a)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(path, '/');
-    const char *dir =
-        slash ? weir_arena_dupz(a, weir_slice_of(path, (size_t)(slash + 1 - path))) : "";
-    return weir_arena_printf(a, "%sweir-sync", dir);
-}
-
 static weir_rc start_sync(sync_cmd *s, weir_error *err)
 {
     cli_child *c = &s->crew.children[s->crew.n];
     int port = s->conf.port ? s->conf.port : cli_free_port(0);
-    const char *binary = program(s->a);
-    if (access(binary, X_OK) != 0) {
-        return weir_fail(err, WEIR_E_NOTFOUND, 0, "%s is not there; build or install all programs",
-                         binary);
+    const char *binary = NULL;
+    weir_rc rc = cli_program_find(s->a, "weir-sync", &binary, err);
+    if (rc != WEIR_OK) {
+        return rc;
     }
     s->crew.url = weir_arena_printf(s->a, "http://127.0.0.1:%d", port);
     cli_child_init(c, "sync", weir_arena_printf(s->a, "%s/sync.log", s->dir));
@@ -261,7 +250,7 @@ static int supervise(void *arg, int ready_fd)
                            : weir_arena_printf(s->a, "%zu table%s; state in %s", s->ntables,
                                                s->ntables == 1 ? "" : "s", s->dir));
         if (ready_fd >= 0) {
-            cli_crew_ready(ready_fd, s->log);
+            cli_detach_ready(ready_fd, s->log);
         } else {
             (void)printf(
                 "\n  Ctrl-C stops it; what was not brought over waits for the next start\n");
@@ -471,7 +460,7 @@ static int run_verb(sync_cmd *s, const char *verb)
 {
     static const char *const verbs[] = {"start", "status", "pause", "resume", "stop", "forget"};
     if (strcmp(verb, "start") == 0) {
-        return s->detach ? cli_crew_detach(supervise, s) : supervise(s, -1);
+        return s->detach ? cli_detach(supervise, s) : supervise(s, -1);
     }
     if (strcmp(verb, "status") == 0) {
         return show_status(s);

@@ -1,5 +1,4 @@
 /* up.c - `weir up`, `weir down` and `weir env`. */
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -7,10 +6,10 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/detach.h"
 #include "cli/supervisor.h"
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
@@ -44,8 +43,9 @@ static int take_lock(cli_app *app, weir_error *err)
     return fd;
 }
 
-static int supervise(cli_app *app, int ready_fd)
+static int supervise(void *arg, int ready_fd)
 {
+    cli_app *app = arg;
     weir_error err = {0};
     cli_supervisor s;
     int lock = take_lock(app, &err);
@@ -60,16 +60,7 @@ static int supervise(cli_app *app, int ready_fd)
     } else {
         print_addresses(app);
         if (ready_fd >= 0) {
-            const char *log = weir_arena_printf(app->a, "%s/up.log", app->log_dir);
-            int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-            if (fd >= 0) {
-                (void)dup2(fd, 1);
-                (void)dup2(fd, 2);
-                close(fd);
-            }
-            ssize_t told = write(ready_fd, "1", 1);
-            (void)told; /* the parent is gone: nobody waits */
-            close(ready_fd);
+            cli_detach_ready(ready_fd, weir_arena_printf(app->a, "%s/up.log", app->log_dir));
         } else {
             (void)printf("\n  Ctrl-C stops everything\n");
             (void)fflush(stdout);
@@ -78,41 +69,6 @@ static int supervise(cli_app *app, int ready_fd)
     }
     close(lock);
     return rc;
-}
-
-/* The supervisor lives on in a session of its own; this process returns when it says ready, or with
- * its failure. */
-static int detach(cli_app *app)
-{
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) != 0) {
-        perror("weir up");
-        return 1;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(p[0]);
-        (void)setsid();
-        int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (null_fd >= 0) {
-            (void)dup2(null_fd, 0);
-        }
-        _exit(supervise(app, p[1]));
-    }
-    close(p[1]);
-    char c = 0;
-    ssize_t n;
-    do {
-        n = read(p[0], &c, 1);
-    } while (n < 0 && errno == EINTR);
-    close(p[0]);
-    if (n == 1) {
-        (void)printf("  %-10s weir down %s\n", "stop", app->dir_word);
-        return 0;
-    }
-    int status = 0;
-    (void)waitpid(pid, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1;
 }
 
 static int open_app(const char *command, int argc, char **argv, const char *flag, bool *flagged,
@@ -147,7 +103,10 @@ int cli_up(int argc, char **argv)
         print_addresses(&app);
         return 0;
     }
-    rc = detached ? detach(&app) : supervise(&app, -1);
+    rc = detached ? cli_detach(supervise, &app) : supervise(&app, -1);
+    if (detached && rc == 0) {
+        (void)printf("  %-10s weir down %s\n", "stop", app.dir_word);
+    }
     cli_app_close(&app);
     return rc;
 }
