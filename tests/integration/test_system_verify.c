@@ -1,6 +1,7 @@
 /* test_system_verify.c - what `weir verify` must find, what it must not report, and that `weir
  * down` leaves no process behind.
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ enum {
     PROCESSES = 6,
     LOOKS = 5,
     TURNS = 80,
+    PACE_MS = 5, /* unthrottled, a slow build's projector would be minutes behind in the end */
     WAIT_MS = 20000,
     AFTER_DOWN_MS = 2000
 };
@@ -122,6 +124,7 @@ static void writer(void *arg)
         if (weir_pg_query(l->pg, sql, 0, NULL, NULL, &err) == WEIR_OK) {
             atomic_fetch_add(&l->turns, 1);
         }
+        (void)poll(NULL, 0, PACE_MS);
     }
     (void)kill(l->projector, SIGCONT);
 }
