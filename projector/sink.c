@@ -99,6 +99,9 @@ static void begin_reemit(proj *p, uint64_t from)
     p->reemit_looked = 0;
     p->reemit_recent = proj_recent_covers(p, from);
     weir_buf_reset(&p->reemit_at);
+    /* What was made already goes out first, and Redis may lack what came before it: the position
+     * comes with the last of what is written again. */
+    p->out.has_position = false;
 }
 
 /* Redis is there; what does it have, and what has to be written again? */

@@ -19,7 +19,7 @@
 #include "tests/support/fixture.h"
 #include "tests/support/projected.h"
 
-enum { WAIT = 15000, HTTP_MAX = 20000 };
+enum { WAIT = 15000, HTTP_MAX = 20000, MANY = 5000, MANY_FROM = 1000 };
 
 static fixture fx;
 static fixture_proc *service;
@@ -167,6 +167,19 @@ static void one(weir_ev_kind kind, uint32_t rel, const char *x, const char *y, c
     txn t = {.n = 0};
     put(&t, kind, rel, x, y, z);
     commit(&t);
+}
+
+/* MANY orders of a customer in one transaction. */
+static void many_orders(const char *customer)
+{
+    weir_ev *evs = weir_arena_zalloc(a, MANY * sizeof *evs);
+    weir_val(*vals)[3] = weir_arena_zalloc(a, MANY * sizeof *vals);
+    for (int i = 0; i < MANY; i++) {
+        const char *const row[3] = {weir_arena_printf(a, "%d", MANY_FROM + i), customer, "1"};
+        evs[i] = (weir_ev){.kind = WEIR_EV_INSERT, .rel = rel_o, .new_row = tuple(vals[i], 3, row)};
+    }
+    lsn += 0x100;
+    fakefeed_add(feed, WEIR_FRAME_TX, 0, lsn - 0x20, lsn, evs, MANY);
 }
 
 static void copied(const char *id)
@@ -461,6 +474,36 @@ static void redis_comes_back_without_the_last_exec(void **state)
                         "{\"n\": 50, \"id\": 31, \"name\": \"Bob\", \"share\": 2}");
 }
 
+/* While one MULTI is on its way the next is made already. When the first is lost, the second must
+ * not tell its position: a reader would take the first one's documents for new, and after a crash
+ * right then nobody would write them again. */
+static void what_was_ready_does_not_overtake_what_was_lost(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    char last[32];
+    one(WEIR_EV_INSERT, rel_c, "7", "Ann", NULL);
+    many_orders("7");
+    (void)snprintf(last, sizeof last, "t:v:1:%d", MANY_FROM + MANY - 1);
+    expect_position();
+    (void)CMD("SAVE");
+    long before = rows_done();
+    assert_int_equal(kill(fx.redis->pid, SIGSTOP), 0);
+    one(WEIR_EV_UPDATE, rel_c, "7", "Zoe", NULL);
+    bool first = weir_wait_until(step_done, &before, WAIT, "the first to be in the state");
+    before = rows_done();
+    one(WEIR_EV_INSERT, rel_o, "29", "1", "5");
+    bool second = weir_wait_until(step_done, &before, WAIT, "the second to be in the state");
+    fixture_kill9(fx.redis);
+    bring_redis_back();
+    assert_true(first && second);
+    expect_position();
+    assert_string_equal(
+        redis_text(last),
+        weir_arena_printf(a, "{\"n\": 1, \"id\": %s, \"name\": \"Zoe\", \"share\": 100}",
+                          last + 6));
+}
+
 /* Redis confirms the delete when the document is there again: what is forgotten then is not the
  * document. */
 static void made_again_while_its_delete_is_under_way(void **state)
@@ -709,22 +752,13 @@ static void a_lapsed_feed_rebuilds_from_copies(void **state)
     expect("t:v:3:60", "none"); /* known only to Redis: swept */
 }
 
-enum { MANY = 5000, MANY_FROM = 1000 };
-
 /* A model that comes later and looks a kept table up by another column: an index is built over more
  * rows than one step takes. */
 static void a_late_index_is_built_whole(void **state)
 {
     (void)state;
     fixture_need(&fx);
-    weir_ev *evs = weir_arena_zalloc(a, MANY * sizeof *evs);
-    weir_val(*vals)[3] = weir_arena_zalloc(a, MANY * sizeof *vals);
-    for (int i = 0; i < MANY; i++) {
-        const char *const row[3] = {weir_arena_printf(a, "%d", MANY_FROM + i), "1", "1"};
-        evs[i] = (weir_ev){.kind = WEIR_EV_INSERT, .rel = rel_o, .new_row = tuple(vals[i], 3, row)};
-    }
-    lsn += 0x100;
-    fakefeed_add(feed, WEIR_FRAME_TX, 0, lsn - 0x20, lsn, evs, MANY);
+    many_orders("1");
     expect_position();
     fixture_sql(&fx,
                 "INSERT INTO weir.read_model VALUES ('w', 'w.sql', $$-- @model w\n-- @key id\n"
@@ -776,6 +810,7 @@ int main(void)
         cmocka_unit_test(a_redis_of_yesterday_catches_up),
         cmocka_unit_test(killed_between_commit_and_exec),
         cmocka_unit_test(redis_comes_back_without_the_last_exec),
+        cmocka_unit_test(what_was_ready_does_not_overtake_what_was_lost),
         cmocka_unit_test(made_again_while_its_delete_is_under_way),
         cmocka_unit_test(kills_at_any_moment),
         cmocka_unit_test(what_is_durable_is_acknowledged),
