@@ -116,6 +116,16 @@ bool bridgeproc_wait_state(bridgeproc *b, const char *state, int64_t ms)
     return wait_until(in_state, &w, ms);
 }
 
+static bool says_pid(void *arg)
+{
+    return bridgeproc_status(arg, "pid") > 0;
+}
+
+bool bridgeproc_wait_answer(bridgeproc *b, int64_t ms)
+{
+    return wait_until(says_pid, b, ms);
+}
+
 static bool ended(void *arg)
 {
     bridgeproc *b = arg;
