@@ -116,14 +116,17 @@ bool bridgeproc_wait_state(bridgeproc *b, const char *state, int64_t ms)
     return wait_until(in_state, &w, ms);
 }
 
-static bool says_pid(void *arg)
+static bool has_status(void *arg)
 {
-    return bridgeproc_status(arg, "pid") > 0;
+    weir_arena *a = weir_arena_new(0);
+    bool has = bridgeproc_status_text(arg, a)[0] != '\0';
+    weir_arena_free(a);
+    return has;
 }
 
 bool bridgeproc_wait_answer(bridgeproc *b, int64_t ms)
 {
-    return wait_until(says_pid, b, ms);
+    return wait_until(has_status, b, ms);
 }
 
 static bool ended(void *arg)

@@ -24,7 +24,7 @@ typedef struct bridgeproc {
 bool bridgeproc_init(bridgeproc *b, const char *bin_dir, const char *pg_uri, const char *extra);
 bool bridgeproc_start(bridgeproc *b); /* does not wait */
 bool bridgeproc_wait_state(bridgeproc *b, const char *state,
-                           int64_t ms); /* of slot.state in status */
+                           int64_t ms);                 /* of slot.state in status */
 bool bridgeproc_wait_answer(bridgeproc *b, int64_t ms); /* from then on it handles signals, too */
 int bridgeproc_stop(
     bridgeproc *b); /* SIGTERM; its exit code, -1 when it had to be killed after 12 s */
