@@ -163,6 +163,14 @@ void rsvc_answer_timeout(rsvc_query *q)
             weir_arena_printf(a, "\"position\":\"%s\",\"min_position\":\"%s\"", at, want));
 }
 
+void rsvc_answer_refilling(rsvc_query *q)
+{
+    problem(q, 503, "urn:weir:problem:refilling",
+            "Redis has no position: it was emptied, and its documents are being written again; "
+            "whether this one exists is not known yet",
+            NULL);
+}
+
 void rsvc_answer_unavailable(rsvc_query *q, const char *why)
 {
     problem(q, 503, NULL, why, NULL);

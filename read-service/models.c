@@ -2,6 +2,7 @@
  * that there is none. */
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
+#include "libweir/codec/lsn.h"
 #include "read-service/worker_priv.h"
 
 static void take_all(rsvc_worker *w, const weir_redis_reply *reply)
@@ -57,6 +58,26 @@ void rsvc_models_read(rsvc_worker *w)
     }
 }
 
+static void on_position(void *arg, const weir_redis_reply *reply)
+{
+    rsvc_query *q = arg;
+    if (!reply || weir_redis_reply_type(reply) == WEIR_REDIS_ERROR) {
+        rsvc_answer_unavailable(q, "the connection to Redis was lost");
+        return;
+    }
+    q->has_position = weir_lsn_parse(weir_redis_reply_str(reply), &q->position);
+    rsvc_query_run(q);
+}
+
+/* A model that is gone was removed, or Redis was emptied: then it has no position either. */
+static void ask_position(rsvc_query *q)
+{
+    weir_slice argv[2] = {WEIR_SLICE_LIT("GET"), q->w->key_position};
+    if (weir_redis_send(q->w->redis, 2, argv, on_position, q) != WEIR_OK) {
+        rsvc_answer_unavailable(q, "too many reads wait for Redis");
+    }
+}
+
 static void on_one(void *arg, const weir_redis_reply *reply)
 {
     rsvc_query *q = arg;
@@ -69,7 +90,12 @@ static void on_one(void *arg, const weir_redis_reply *reply)
         WEIR_WARN("RSVC-MODEL", "%s", err.msg);
     }
     q->fresh = true;
-    rsvc_query_run(q);
+    const rsvc_model *m = rsvc_catalog_get(q->w->catalog, q->target.model);
+    if (m && !m->present) {
+        ask_position(q);
+    } else {
+        rsvc_query_run(q);
+    }
 }
 
 void rsvc_models_ask(rsvc_query *q)

@@ -65,6 +65,8 @@ void rsvc_query_run(rsvc_query *q)
     bool usable = q->model && q->model->present && q->model->state != RSVC_BUILDING;
     if (!usable && !q->fresh) {
         rsvc_models_ask(q);
+    } else if (q->model && !q->model->present && !q->has_position) {
+        rsvc_answer_refilling(q); /* it was there */
     } else if (!q->model || !q->model->present) {
         rsvc_answer_unknown_model(q);
     } else if (q->model->key_parts != q->target.key_parts) {
@@ -106,6 +108,8 @@ void rsvc_query_judge(rsvc_query *q)
     bool reached = !q->has_min || (q->has_position && q->position >= q->wait.position);
     if (reached && q->outcome == RSVC_DOCUMENT) {
         rsvc_answer_document(q);
+    } else if (reached && !q->has_position) {
+        rsvc_answer_refilling(q);
     } else if (reached) {
         rsvc_answer_absent(q);
     } else if (q->gone || q->wait.deadline_ms <= weir_mono_ms()) {

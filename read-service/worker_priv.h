@@ -131,6 +131,8 @@ void rsvc_answer_building(rsvc_query *q);
 void rsvc_answer_stalled(rsvc_query *q);
 void rsvc_answer_bad_key(rsvc_query *q);
 void rsvc_answer_timeout(rsvc_query *q);
+/* Redis was emptied: what it lacks may exist all the same. */
+void rsvc_answer_refilling(rsvc_query *q);
 void rsvc_answer_unavailable(rsvc_query *q, const char *why);
 void rsvc_answer_models(rsvc_worker *w, weir_http_req *req);
 /* A 4xx before there is a query. */

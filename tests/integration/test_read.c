@@ -236,6 +236,31 @@ static void documents(void **state)
     assert_int_equal(r.status, 200);
 }
 
+/* What an emptied Redis lacks may exist in PostgreSQL: nobody may be told that it does not. */
+static void emptied(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    assert_int_equal(get("/queries/order_view/8").status, 404);
+    CMD("FLUSHALL");
+    weir_curl_response r = get("/queries/order_view/7");
+    assert_int_equal(r.status, 503);
+    assert_has(r.body.p, "urn:weir:problem:refilling");
+    assert_slice("1", weir_curl_header(&r, "Retry-After"));
+    /* the projector comes back: models and documents first, the position with the last of them */
+    CMD("HSET", "shop:models", "order_view", READY("1"));
+    CMD("SET", "shop:order_view:1:7", "{\"id\": 7}");
+    assert_int_equal(get("/queries/order_view/7").status, 200);
+    r = get("/queries/order_view/9");
+    assert_int_equal(r.status, 503);
+    assert_has(r.body.p, "urn:weir:problem:refilling");
+    assert_int_equal(get("/queries/no_such_model/9").status, 404);
+    CMD("SET", "shop:position", "0/1000");
+    assert_int_equal(get("/queries/order_view/9").status, 404);
+    CMD("DEL", "shop:models"); /* removed by a deploy */
+    assert_int_equal(get("/queries/order_view/7").status, 404);
+}
+
 /* --- a projector that never rests --- */
 
 enum { WRITES = 3000, READS_AT_LEAST = 100 };
@@ -497,7 +522,7 @@ static void an_outage_of_redis(void **state)
     assert_true(fixture_restart(fx.redis));
     fixture_wait(&fx, answers_ready, NULL, 15000, "weir-read to find Redis again");
     assert_rc(WEIR_OK, weir_redisc_open(&redis, fx.redis_uri, 5000, NULL), NULL);
-    expect("/queries/order_view/7", 404, "no model is deployed");
+    expect("/queries/order_view/7", 503, "refilling");
     assert_int_equal(fill(NULL), 0);
     expect("/queries/order_view/7", 200, "7");
     /* positions may start again from below */
@@ -602,6 +627,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(documents, fill),
+        cmocka_unit_test_setup(emptied, fill),
         cmocka_unit_test_setup(position_and_document_are_of_one_moment, fill),
         cmocka_unit_test_setup(large_documents, fill),
         cmocka_unit_test_setup(keys_and_paths, fill),
