@@ -16,6 +16,7 @@
 #include "libweir/io/redis.h"
 #include "tests/support/check.h"
 #include "tests/support/fakefeed.h"
+#include "tests/support/feedtx.h"
 #include "tests/support/fixture.h"
 #include "tests/support/projected.h"
 
@@ -123,39 +124,14 @@ static void expect_http(const char *path, const char *needle)
  * -----------------------------------------------------------------------------------------------------------
  */
 
-enum { MAX_EVENTS = 8 };
-typedef struct txn {
-    weir_ev ev[MAX_EVENTS];
-    weir_val v[MAX_EVENTS][2][3];
-    size_t n;
-} txn;
-
-static weir_tuple tuple(weir_val *v, size_t n, const char *const *cells)
-{
-    for (size_t i = 0; i < n; i++) {
-        v[i] = cells[i] ? (weir_val){WEIR_VAL_TEXT, weir_slice_z(cells[i])}
-                        : (weir_val){WEIR_VAL_NULL, {NULL, 0}};
-    }
-    return (weir_tuple){(uint16_t)n, v};
-}
-
-static void put(txn *t, weir_ev_kind kind, uint32_t rel, const char *x, const char *y,
+static void put(feedtx *t, weir_ev_kind kind, uint32_t rel, const char *x, const char *y,
                 const char *z)
 {
     const char *cells[3] = {x, y, z};
-    size_t n = rel == rel_c ? 2 : 3;
-    weir_ev *ev = &t->ev[t->n];
-    *ev = (weir_ev){.kind = kind, .rel = rel};
-    if (kind == WEIR_EV_DELETE) {
-        ev->old_kind = WEIR_OLD_KEY;
-        ev->old_row = tuple(t->v[t->n][0], n, cells);
-    } else {
-        ev->new_row = tuple(t->v[t->n][1], n, cells);
-    }
-    t->n++;
+    feedtx_put(t, kind, rel, rel == rel_c ? 2 : 3, cells);
 }
 
-static void commit(txn *t)
+static void commit(feedtx *t)
 {
     lsn += 0x100;
     fakefeed_add(feed, WEIR_FRAME_TX, 0, lsn - 0x20, lsn, t->ev, t->n);
@@ -164,7 +140,7 @@ static void commit(txn *t)
 
 static void one(weir_ev_kind kind, uint32_t rel, const char *x, const char *y, const char *z)
 {
-    txn t = {.n = 0};
+    feedtx t = {.n = 0};
     put(&t, kind, rel, x, y, z);
     commit(&t);
 }
@@ -176,7 +152,8 @@ static void many_orders(const char *customer)
     weir_val(*vals)[3] = weir_arena_zalloc(a, MANY * sizeof *vals);
     for (int i = 0; i < MANY; i++) {
         const char *const row[3] = {weir_arena_printf(a, "%d", MANY_FROM + i), customer, "1"};
-        evs[i] = (weir_ev){.kind = WEIR_EV_INSERT, .rel = rel_o, .new_row = tuple(vals[i], 3, row)};
+        evs[i] = (weir_ev){
+            .kind = WEIR_EV_INSERT, .rel = rel_o, .new_row = feedtx_tuple(vals[i], 3, row)};
     }
     lsn += 0x100;
     fakefeed_add(feed, WEIR_FRAME_TX, 0, lsn - 0x20, lsn, evs, MANY);
@@ -193,23 +170,6 @@ static void copied(const char *id)
                       .b = WEIR_SLICE_LIT("o"),
                       .copy_id = weir_slice_z(id)}};
     fakefeed_add(feed, WEIR_FRAME_CHUNK, 0, lsn, lsn, ev, 2);
-}
-
-static uint32_t relation(const char *name, int ncols, const char *const *cols,
-                         const uint32_t *types)
-{
-    weir_column c[3];
-    for (int i = 0; i < ncols; i++) {
-        c[i] = (weir_column){weir_slice_z(cols[i]), types[i], -1, i == 0};
-    }
-    const char *sql = weir_arena_printf(a, "SELECT '%s'::regclass::oid::bigint", name);
-    weir_relation r = {.oid = (uint32_t)strtoll(fixture_sql_value(&fx, sql), NULL, 10),
-                       .schema = WEIR_SLICE_LIT("public"),
-                       .name = weir_slice_z(name),
-                       .identity = 'd',
-                       .n = (uint16_t)ncols,
-                       .cols = c};
-    return fakefeed_relation(feed, &r);
 }
 
 /* --- life
@@ -245,8 +205,10 @@ static int up(void **state)
                     a, "INSERT INTO weir.read_model VALUES ('v', 'v.sql', $$%s$$, 'x', 1)", MODEL));
     (void)snprintf(feed_url, sizeof feed_url, "ipc://%s/feed.ipc", fx.dir);
     feed = fakefeed_open(feed_url, "4711");
-    rel_c = relation("c", 2, (const char *const[]){"id", "name"}, (const uint32_t[]){23, 25});
-    rel_o = relation("o", 3, (const char *const[]){"id", "c", "n"}, (const uint32_t[]){23, 23, 23});
+    rel_c = feedtx_relation(feed, &fx, "c", 2, (const char *const[]){"id", "name"},
+                            (const uint32_t[]){23, 25});
+    rel_o = feedtx_relation(feed, &fx, "o", 3, (const char *const[]){"id", "c", "n"},
+                            (const uint32_t[]){23, 23, 23});
     int port = fixture_free_port();
     (void)snprintf(base, sizeof base, "http://127.0.0.1:%d", port);
     (void)snprintf(ini, sizeof ini, "%s/weir.ini", fx.dir);
@@ -281,7 +243,7 @@ static void documents_appear(void **state)
     (void)state;
     fixture_need(&fx);
     lsn = 0x1000;
-    txn t = {.n = 0};
+    feedtx t = {.n = 0};
     put(&t, WEIR_EV_READ, rel_c, "1", "Ann", NULL);
     put(&t, WEIR_EV_READ, rel_o, "7", "1", "5");
     fakefeed_add(feed, WEIR_FRAME_CHUNK, 0, lsn, lsn, t.ev, t.n);
@@ -318,7 +280,7 @@ static void a_transaction_is_seen_whole(void **state)
 {
     (void)state;
     fixture_need(&fx);
-    txn t = {.n = 0};
+    feedtx t = {.n = 0};
     uint64_t at = lsn + 0x80;
     put(&t, WEIR_EV_INSERT, rel_o, "20", "1", "1");
     fakefeed_add(feed, WEIR_FRAME_TX, 0, at, 0, t.ev, t.n);
@@ -432,7 +394,7 @@ static void killed_between_commit_and_exec(void **state)
     (void)CMD("SAVE");
     long before = rows_done();
     assert_int_equal(kill(fx.redis->pid, SIGSTOP), 0);
-    txn t = {.n = 0};
+    feedtx t = {.n = 0};
     put(&t, WEIR_EV_UPDATE, rel_o, "31", "1", "100");
     put(&t, WEIR_EV_DELETE, rel_o, "25", NULL, NULL);
     commit(&t);
@@ -460,7 +422,7 @@ static void redis_comes_back_without_the_last_exec(void **state)
     (void)CMD("SAVE");
     long before = rows_done();
     assert_int_equal(kill(fx.redis->pid, SIGSTOP), 0);
-    txn t = {.n = 0};
+    feedtx t = {.n = 0};
     put(&t, WEIR_EV_UPDATE, rel_o, "31", "1", "50");
     put(&t, WEIR_EV_DELETE, rel_o, "24", NULL, NULL);
     commit(&t);
@@ -537,7 +499,7 @@ static void kills_at_any_moment(void **state)
     char n[16];
     for (int i = 1; i <= 200; i++) {
         (void)snprintf(n, sizeof n, "%d", 1 + i % 100);
-        txn t = {.n = 0};
+        feedtx t = {.n = 0};
         put(&t, WEIR_EV_UPDATE, rel_o, "21", "1", n);
         put(&t, WEIR_EV_UPDATE, rel_o, "31", "1", n);
         put(&t, i % 2 ? WEIR_EV_INSERT : WEIR_EV_DELETE, rel_o, "40", i % 2 ? "1" : NULL,
@@ -686,12 +648,12 @@ static void a_deploy_builds_beside_and_switches(void **state)
     assert_string_equal(table, "c");
     assert_string_equal(redis_text("t:v:2:60"),
                         "{\"n\": 1, \"id\": 60, \"who\": 1, \"name\": \"Bob\", \"share\": 100}");
-    rel_c = relation("c", 3, (const char *const[]){"id", "name", "town"},
-                     (const uint32_t[]){23, 25, 25});
+    rel_c = feedtx_relation(feed, &fx, "c", 3, (const char *const[]){"id", "name", "town"},
+                            (const uint32_t[]){23, 25, 25});
     weir_val v[3];
     weir_ev ev[2] = {{.kind = WEIR_EV_READ,
                       .rel = rel_c,
-                      .new_row = tuple(v, 3, (const char *const[]){"1", "Bob", "Rome"})},
+                      .new_row = feedtx_tuple(v, 3, (const char *const[]){"1", "Bob", "Rome"})},
                      {.kind = WEIR_EV_COPIED,
                       .a = WEIR_SLICE_LIT("public"),
                       .b = WEIR_SLICE_LIT("c"),
@@ -737,12 +699,13 @@ static void a_lapsed_feed_rebuilds_from_copies(void **state)
         weir_val v[3];
         const char *const rc[3] = {"1", "Eve", "Oslo"};
         const char *const ro[3] = {"60", "1", "2"};
-        weir_ev ev[2] = {
-            {.kind = WEIR_EV_READ, .rel = c ? rel_c : rel_o, .new_row = tuple(v, 3, c ? rc : ro)},
-            {.kind = WEIR_EV_COPIED,
-             .a = WEIR_SLICE_LIT("public"),
-             .b = weir_slice_z(table),
-             .copy_id = weir_slice_z(id)}};
+        weir_ev ev[2] = {{.kind = WEIR_EV_READ,
+                          .rel = c ? rel_c : rel_o,
+                          .new_row = feedtx_tuple(v, 3, c ? rc : ro)},
+                         {.kind = WEIR_EV_COPIED,
+                          .a = WEIR_SLICE_LIT("public"),
+                          .b = weir_slice_z(table),
+                          .copy_id = weir_slice_z(id)}};
         fakefeed_add(feed, WEIR_FRAME_CHUNK, 0, lsn, lsn, ev, 2);
         memcpy(seen[done++], id, sizeof id);
     }
