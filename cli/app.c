@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libweir/base/str.h"
+#include "libweir/io/curl.h"
 
 static bool is_dir(const char *path)
 {
@@ -94,6 +95,7 @@ weir_rc cli_app_open(cli_app *app, const char *dir, weir_error *err)
         rc = weir_settings_load(&app->s, app->dir, app->ini, app->run_ini, app->a, err);
     }
     app->name = rc == WEIR_OK ? app->s.app_name : "";
+    weir_curl_trust(rc == WEIR_OK && app->s.tls_ca[0] ? app->s.tls_ca : NULL);
     return rc;
 }
 
@@ -142,15 +144,20 @@ static const char *reach(const char *listen)
     return strcmp(listen, "0.0.0.0") == 0 || strcmp(listen, "::") == 0 ? "127.0.0.1" : listen;
 }
 
+static const char *scheme(const cli_app *app)
+{
+    return app->s.tls_cert[0] ? "https" : "http";
+}
+
 const char *cli_app_write_url(const cli_app *app)
 {
-    return weir_arena_printf(app->a, "http://%s:%lld", reach(app->s.write_listen),
+    return weir_arena_printf(app->a, "%s://%s:%lld", scheme(app), reach(app->s.write_listen),
                              (long long)app->s.write_port);
 }
 
 const char *cli_app_read_url(const cli_app *app)
 {
-    return weir_arena_printf(app->a, "http://%s:%lld", reach(app->s.read_listen),
+    return weir_arena_printf(app->a, "%s://%s:%lld", scheme(app), reach(app->s.read_listen),
                              (long long)app->s.read_port);
 }
 

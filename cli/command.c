@@ -38,9 +38,9 @@ static const cli_command COMMANDS[] = {
      cli_contracts},
     {"explain", "[APP] MODEL", "the plan of a read model: class, state, indexes, edges", "",
      cli_explain},
-    {"send", "[--app APP] NAME JSON", "send a command",
+    {"send", "[--app APP] [--key-file FILE] NAME JSON", "send a command",
      "JSON may be - to read it from standard input.\n", cli_send},
-    {"get", "[--app APP] MODEL KEY…", "get a document",
+    {"get", "[--app APP] [--key-file FILE] MODEL KEY…", "get a document",
      "--min-position X/Y waits until the model has reached it (--wait-ms N).\n", cli_get},
     {"tail", "[--app APP] [--table T] [--json]",
      "the live change feed, with the command that caused each change", "", cli_tail},
@@ -51,7 +51,18 @@ static const cli_command COMMANDS[] = {
      "callbacks another life, discard removes them. A deadline that has passed does not count for "
      "a retry.\n",
      cli_dead},
-    {"status", "[APP] [--json]", "services, positions, lag, slot, log, models", "", cli_status},
+    {"keys",
+     "add [--app APP] NAME --role ROLE [--rate N] [--expires 90d] | list [--app APP] [--json] | "
+     "revoke [--app APP] ID",
+     "API keys: make, list, revoke",
+     "add prints the key, once; the file that auth.keys names keeps only its digest. ROLE is a "
+     "PostgreSQL role that auth.roles lists.\n"
+     "Two keys may have one name: add the new one, give it out, revoke the old one.\n"
+     "`weir send`, `get` and `status` take a key or token from WEIR_KEY, or from the file named by "
+     "--key-file or WEIR_KEY_FILE.\n",
+     cli_keys},
+    {"status", "[APP] [--key-file FILE] [--json]", "services, positions, lag, slot, log, models",
+     "", cli_status},
     {"verify", "[APP] [MODEL] [--repair] [--json]",
      "compare Redis with PostgreSQL, both ways; exit 0 only at zero differences", "",
      cli_verify_run},

@@ -32,6 +32,7 @@ int cli_verify_run(int argc, char **argv);
 int cli_sync(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
 int cli_crawl(int argc, char **argv);
+int cli_keys(int argc, char **argv);
 
 /* Finds and runs argv[1]; --help, --version, did-you-mean. */
 int cli_main(int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "cli/app.h"
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/credential.h"
 #include "libweir/base/buf.h"
 #include "libweir/codec/dockey.h"
 #include "libweir/codec/json_pretty.h"
@@ -34,14 +35,18 @@ static int answer(const char *command, const weir_curl_response *r)
     return 1;
 }
 
-static int call(const char *command, cli_app *app, const char *method, const char *url,
-                weir_slice body)
+static int call(const char *command, cli_app *app, const char *key_file, const char *method,
+                const char *url, weir_slice body)
 {
     weir_error err = {0};
     weir_curl_response r;
-    const char *const headers[] = {"Content-Type: application/json", NULL};
-    if (weir_curl(method, url, body.p ? headers : NULL, body, TIMEOUT_MS, app->a, &r, &err) !=
-        WEIR_OK) {
+    const char *credential = NULL;
+    if (cli_credential(&credential, key_file, app->a, &err) != WEIR_OK) {
+        return cli_fail(command, &err);
+    }
+    const char *const headers[] = {credential ? credential : "Content-Type: application/json",
+                                   credential ? "Content-Type: application/json" : NULL, NULL};
+    if (weir_curl(method, url, headers, body, TIMEOUT_MS, app->a, &r, &err) != WEIR_OK) {
         weir_error_wrap(&err, "%s (is `weir up` running?)", url);
         return cli_fail(command, &err);
     }
@@ -68,16 +73,16 @@ static bool read_stdin(weir_arena *a, weir_slice *out)
 
 int cli_send(int argc, char **argv)
 {
-    const char *dir = NULL, *words[2];
+    const char *dir = NULL, *key_file = NULL, *words[2];
     int n = 0;
-    const cli_flag flags[] = {{"--app", &dir, NULL}};
+    const cli_flag flags[] = {{"--app", &dir, NULL}, {"--key-file", &key_file, NULL}};
     cli_app app;
     weir_error err = {0};
-    if (!cli_args("send", argc, argv, flags, 1, words, 2, &n)) {
+    if (!cli_args("send", argc, argv, flags, 2, words, 2, &n)) {
         return 2;
     }
     if (n == 0) {
-        (void)fprintf(stderr, "usage: weir send [--app APP] NAME JSON\n");
+        (void)fprintf(stderr, "usage: weir send [--app APP] [--key-file FILE] NAME JSON\n");
         return 2;
     }
     if (cli_app_open(&app, dir, &err) != WEIR_OK) {
@@ -96,26 +101,29 @@ int cli_send(int argc, char **argv)
         weir_arena_printf(app.a, "%s/commands/" WEIR_SLICE_FMT, cli_app_write_url(&app),
                           WEIR_SLICE_ARG(weir_buf_slice(&path)));
     weir_buf_fini(&path);
-    int rc = call("send", &app, "POST", url, body);
+    int rc = call("send", &app, key_file, "POST", url, body);
     cli_app_close(&app);
     return rc;
 }
 
 int cli_get(int argc, char **argv)
 {
-    const char *dir = NULL, *min_position = NULL, *wait_ms = NULL, *words[1 + KEY_PARTS_MAX];
+    const char *dir = NULL, *key_file = NULL, *min_position = NULL, *wait_ms = NULL;
+    const char *words[1 + KEY_PARTS_MAX];
     int n = 0;
     const cli_flag flags[] = {{"--app", &dir, NULL},
+                              {"--key-file", &key_file, NULL},
                               {"--min-position", &min_position, NULL},
                               {"--wait-ms", &wait_ms, NULL}};
     cli_app app;
     weir_error err = {0};
-    if (!cli_args("get", argc, argv, flags, 3, words, 1 + KEY_PARTS_MAX, &n)) {
+    if (!cli_args("get", argc, argv, flags, 4, words, 1 + KEY_PARTS_MAX, &n)) {
         return 2;
     }
     if (n < 2) {
         (void)fprintf(
-            stderr, "usage: weir get [--app APP] MODEL KEY… [--min-position X/Y] [--wait-ms N]\n");
+            stderr, "usage: weir get [--app APP] [--key-file FILE] MODEL KEY… [--min-position X/Y] "
+                    "[--wait-ms N]\n");
         return 2;
     }
     if (cli_app_open(&app, dir, &err) != WEIR_OK) {
@@ -134,7 +142,7 @@ int cli_get(int argc, char **argv)
         min_position ? min_position : "", wait_ms ? (min_position ? "&wait_ms=" : "?wait_ms=") : "",
         wait_ms ? wait_ms : "");
     weir_buf_fini(&key);
-    int rc = call("get", &app, "GET", url, (weir_slice){0});
+    int rc = call("get", &app, key_file, "GET", url, (weir_slice){0});
     cli_app_close(&app);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "cli/app.h"
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/credential.h"
 #include "libweir/base/buf.h"
 #include "libweir/codec/json.h"
 #include "libweir/io/curl.h"
@@ -13,7 +14,9 @@ enum { TIMEOUT_MS = 3000, NSERVICES = 4 };
 
 struct service {
     const char *name, *url;
+    const char *credential; /* a header line; NULL: none, or not for this one */
     bool answers;
+    int status; /* 0: no answer at all */
     weir_slice body;
     weir_json *j;
 };
@@ -23,9 +26,10 @@ static void ask(cli_app *app, struct service *s)
     weir_error err = {0};
     weir_curl_response r = {0};
     const char *url = weir_arena_printf(app->a, "%s/status", s->url);
-    s->answers =
-        weir_curl("GET", url, NULL, (weir_slice){0}, TIMEOUT_MS, app->a, &r, &err) == WEIR_OK &&
-        r.status == 200;
+    const char *const headers[] = {s->credential, NULL};
+    weir_rc rc = weir_curl("GET", url, headers, (weir_slice){0}, TIMEOUT_MS, app->a, &r, &err);
+    s->status = rc == WEIR_OK ? r.status : 0;
+    s->answers = s->status == 200;
     if (s->answers) {
         s->body = r.body;
         s->answers = weir_json_parse(&s->j, r.body, &err) == WEIR_OK;
@@ -68,7 +72,9 @@ static void show_service(weir_arena *a, const struct service *s)
 {
     bool ready = false;
     if (!s->answers) {
-        (void)printf("  %s✗%s %-10s does not answer on %s\n", cli_red(), cli_plain(), s->name,
+        bool asks = s->status == 401 || s->status == 403;
+        (void)printf("  %s✗%s %-10s %s %s\n", cli_red(), cli_plain(), s->name,
+                     asks ? "wants a key (WEIR_KEY, or --key-file) on" : "does not answer on",
                      s->url);
         return;
     }
@@ -205,14 +211,15 @@ int cli_status(int argc, char **argv)
 {
     cli_app app;
     bool json = false;
-    const char *words[1];
+    const char *words[1], *key_file = NULL, *credential = NULL;
     int n = 0, bad = 0;
     weir_error err = {0};
-    const cli_flag flags[] = {{"--json", NULL, &json}};
-    if (!cli_args("status", argc, argv, flags, 1, words, 1, &n)) {
+    const cli_flag flags[] = {{"--json", NULL, &json}, {"--key-file", &key_file, NULL}};
+    if (!cli_args("status", argc, argv, flags, 2, words, 1, &n)) {
         return 2;
     }
-    if (cli_app_open(&app, n ? words[0] : NULL, &err) != WEIR_OK) {
+    if (cli_app_open(&app, n ? words[0] : NULL, &err) != WEIR_OK ||
+        cli_credential(&credential, key_file, app.a, &err) != WEIR_OK) {
         return cli_fail("status", &err);
     }
     struct service s[NSERVICES] = {
@@ -220,8 +227,8 @@ int cli_status(int argc, char **argv)
          .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.bridge_port)},
         {.name = "projector",
          .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.projector_port)},
-        {.name = "write", .url = cli_app_write_url(&app)},
-        {.name = "read", .url = cli_app_read_url(&app)},
+        {.name = "write", .url = cli_app_write_url(&app), .credential = credential},
+        {.name = "read", .url = cli_app_read_url(&app), .credential = credential},
     };
     for (int i = 0; i < NSERVICES; i++) {
         ask(&app, &s[i]);

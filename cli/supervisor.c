@@ -202,10 +202,11 @@ static void deploy(cli_supervisor *s)
 
 static const char *service_port_url(const cli_app *app, const char *name)
 {
-    int64_t port = strcmp(name, "write") == 0    ? app->s.write_port
-                   : strcmp(name, "read") == 0   ? app->s.read_port
-                   : strcmp(name, "bridge") == 0 ? app->s.bridge_port
-                                                 : app->s.projector_port;
+    int64_t port = strcmp(name, "bridge") == 0 ? app->s.bridge_port : app->s.projector_port;
+    if (strcmp(name, "write") == 0 || strcmp(name, "read") == 0) {
+        return weir_arena_printf(app->a, "%s/readyz",
+                                 name[0] == 'w' ? cli_app_write_url(app) : cli_app_read_url(app));
+    }
     return weir_arena_printf(app->a, "http://127.0.0.1:%lld/readyz", (long long)port);
 }
 

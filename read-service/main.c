@@ -12,11 +12,19 @@ static void on_signal(void *service)
     }
 }
 
+static void on_reload(void *service)
+{
+    rsvc_service **s = service;
+    if (*s) {
+        rsvc_service_reload(*s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     weir_service_args args;
     if (!weir_service_init(&args, "weir-read", "answers queries from the read models in Redis",
-                           "app redis read", argc, argv)) {
+                           "app redis read auth tls", argc, argv)) {
         return args.exit_code;
     }
     weir_error err = {0};
@@ -25,6 +33,9 @@ int main(int argc, char **argv)
     weir_rc rc = weir_loop_new(&loop, &err);
     if (rc == WEIR_OK) {
         rc = weir_loop_signals(loop, on_signal, &service, &err);
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_loop_on_hangup(loop, on_reload, &service, &err);
     }
     if (rc == WEIR_OK) {
         rc = rsvc_service_open(&service, &args.settings, loop, &err);

@@ -62,11 +62,13 @@ void rsvc_route(void *worker, weir_http_req *req)
     weir_slice path = weir_slice_z(weir_http_path(req));
     weir_error err;
     rsvc_target target;
-    if (!weir_slice_starts(path, WEIR_SLICE_LIT("/queries"))) {
+    if (weir_health_path(weir_http_path(req))) {
         rsvc_worker_health(w);
-        if (weir_health_handle(w->health, req)) {
-            return;
-        }
+        (void)!weir_gate_health(w->conf.auth, w->health, req);
+        return;
+    }
+    if (!weir_gate_pass(w->conf.auth, req, 1)) {
+        return;
     }
     weir_rc rc = rsvc_target_parse(path, weir_http_arena(req), &target, &err);
     if (rc != WEIR_OK) {
@@ -82,6 +84,8 @@ void rsvc_route(void *worker, weir_http_req *req)
                            "queries are asked with GET or HEAD; commands go to the write-service");
     } else if (!target.model.p) {
         rsvc_answer_models(w, req);
+    } else if (!weir_auth_may_read(w->conf.auth, weir_gate_caller(req), target.model)) {
+        rsvc_answer_refuse(w, req, 403, "the caller's role may not read this model");
     } else {
         route_query(w, req, &target);
     }

@@ -7,7 +7,7 @@
 
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
-#include "libweir/io/http.h"
+#include "libweir/gate/gate.h"
 #include "read-service/worker.h"
 
 typedef struct seat {
@@ -18,6 +18,7 @@ typedef struct seat {
 
 struct rsvc_service {
     rsvc_meters *meters;
+    weir_auth *auth;
     seat *seats;
     unsigned n;
     int port;
@@ -42,11 +43,14 @@ static weir_rc probe_port(rsvc_service *s, const weir_settings *settings, weir_l
                           weir_error *err)
 {
     weir_http *probe = NULL;
-    const weir_http_conf conf = {.listen = settings->read_listen,
-                                 .port = (int)settings->read_port,
-                                 .connections_max = 1,
-                                 .handler = never_called};
-    weir_rc rc = weir_http_open(&probe, l, &conf, err);
+    weir_http_conf conf = {.listen = settings->read_listen,
+                           .port = (int)settings->read_port,
+                           .connections_max = 1,
+                           .handler = never_called};
+    weir_rc rc = weir_gate_listen(s->auth, settings, "read.listen", &conf, err);
+    if (rc == WEIR_OK) {
+        rc = weir_http_open(&probe, l, &conf, err);
+    }
     if (rc == WEIR_OK) {
         s->port = weir_http_port(probe);
         weir_http_close(probe);
@@ -72,6 +76,7 @@ static weir_rc open_seat(rsvc_service *s, unsigned i, const weir_settings *setti
     if (rc == WEIR_OK) {
         const rsvc_worker_conf conf = {.settings = settings,
                                        .meters = s->meters,
+                                       .auth = s->auth,
                                        .loop = k->loop,
                                        .port = s->port,
                                        .shared_port = s->n > 1,
@@ -94,7 +99,10 @@ weir_rc rsvc_service_open(rsvc_service **out, const weir_settings *settings, wei
     s->meters = rsvc_meters_new();
     s->n = settings->read_threads > 0 ? (unsigned)settings->read_threads : cores();
     s->seats = weir_xcalloc(s->n, sizeof *s->seats);
-    weir_rc rc = probe_port(s, settings, main_loop, err);
+    weir_rc rc = weir_auth_open(&s->auth, settings, s->meters->all, err);
+    if (rc == WEIR_OK) {
+        rc = probe_port(s, settings, main_loop, err);
+    }
     for (unsigned i = 0; i < s->n && rc == WEIR_OK; i++) {
         rc = open_seat(s, i, settings, main_loop, err);
     }
@@ -119,6 +127,11 @@ int rsvc_service_port(const rsvc_service *s)
 unsigned rsvc_service_threads(const rsvc_service *s)
 {
     return s->n;
+}
+
+void rsvc_service_reload(rsvc_service *s)
+{
+    weir_auth_reload(s->auth, true);
 }
 
 static void stop_worker(void *worker)
@@ -151,6 +164,7 @@ void rsvc_service_close(rsvc_service *s)
             weir_loop_free(s->seats[i].loop);
         }
     }
+    weir_auth_close(s->auth);
     rsvc_meters_free(s->meters);
     free(s->seats);
     free(s);

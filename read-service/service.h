@@ -14,6 +14,8 @@ WEIR_MUST_CHECK weir_rc rsvc_service_open(rsvc_service **out, const weir_setting
 int rsvc_service_port(const rsvc_service *s);
 unsigned rsvc_service_threads(const rsvc_service *s);
 /* On the main loop: every worker finishes; the main loop ends when its own has. */
+/* Reads the files of [auth] again (SIGHUP); without, a change is seen within a second. */
+void rsvc_service_reload(rsvc_service *s);
 void rsvc_service_stop(rsvc_service *s);
 /* After the main loop has ended: waits for the other threads. NULL is fine. */
 void rsvc_service_close(rsvc_service *s);

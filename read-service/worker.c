@@ -12,7 +12,7 @@
 #include "read-service/worker_priv.h"
 
 enum { STOP_GRACE_MS = 3000, STOP_END_MS = 8000, STOP_CALM_TURNS = 3 };
-enum { BODY_MAX_BYTES = 4096, HEADER_MAX_BYTES = 12 * 1024 };
+enum { AUTH_LOOK_MS = 1000, BODY_MAX_BYTES = 4096, HEADER_MAX_BYTES = 12 * 1024 };
 
 /* --- Redis
  * ------------------------------------------------------------------------------------------------------------
@@ -142,6 +142,10 @@ static void on_tick(void *arg)
             poll_position(w);
         }
     }
+    if (w->conf.index == 0 && now_ms - w->auth_ms >= AUTH_LOOK_MS) {
+        w->auth_ms = now_ms;
+        weir_auth_reload(w->conf.auth, false);
+    }
     if (w->stopping) {
         stop_step(w, now_ms);
     }
@@ -159,16 +163,17 @@ static void on_deadline(void *arg)
 static weir_rc open_http(rsvc_worker *w, weir_error *err)
 {
     const weir_settings *s = w->conf.settings;
-    const weir_http_conf conf = {.listen = s->read_listen,
-                                 .port = w->conf.port,
-                                 .reuseport = w->conf.shared_port,
-                                 .body_max_bytes = BODY_MAX_BYTES,
-                                 .header_max_bytes =
-                                     HEADER_MAX_BYTES, /* its pool is zeroed for each request */
-                                 .connections_max = (unsigned)s->read_connections_max,
-                                 .handler = rsvc_route,
-                                 .arg = w};
-    return weir_http_open(&w->http, w->l, &conf, err);
+    weir_http_conf conf = {.listen = s->read_listen,
+                           .port = w->conf.port,
+                           .reuseport = w->conf.shared_port,
+                           .body_max_bytes = BODY_MAX_BYTES,
+                           .header_max_bytes =
+                               HEADER_MAX_BYTES, /* its pool is zeroed for each request */
+                           .connections_max = (unsigned)s->read_connections_max,
+                           .handler = rsvc_route,
+                           .arg = w};
+    weir_rc rc = weir_gate_listen(w->conf.auth, s, "read.listen", &conf, err);
+    return rc == WEIR_OK ? weir_http_open(&w->http, w->l, &conf, err) : rc;
 }
 
 weir_rc rsvc_worker_open(rsvc_worker **out, const rsvc_worker_conf *conf, weir_error *err)

@@ -7,7 +7,7 @@
 #ifndef READ_SERVICE_WORKER_H
 #define READ_SERVICE_WORKER_H
 
-#include "libweir/base/settings.h"
+#include "libweir/auth/auth.h"
 #include "libweir/io/loop.h"
 #include "read-service/meters.h"
 
@@ -16,6 +16,7 @@ typedef struct rsvc_worker rsvc_worker;
 typedef struct rsvc_worker_conf {
     const weir_settings *settings; /* borrowed */
     rsvc_meters *meters;           /* borrowed, shared */
+    weir_auth *auth;               /* the same; its files are looked at by loop 0 */
     weir_loop *loop;
     int port;
     bool shared_port;      /* other workers listen on it too */

@@ -3,8 +3,7 @@
 #ifndef READ_SERVICE_WORKER_PRIV_H
 #define READ_SERVICE_WORKER_PRIV_H
 
-#include "libweir/io/health.h"
-#include "libweir/io/http.h"
+#include "libweir/gate/gate.h"
 #include "libweir/io/redis.h"
 #include "read-service/catalog.h"
 #include "read-service/target.h"
@@ -93,6 +92,7 @@ struct rsvc_worker {
     uint64_t batches;
     weir_loop_timer *tick, *deadline;
     int64_t deadline_armed_ms;
+    int64_t auth_ms; /* when the files of [auth] were looked at */
     bool stopping;
     int64_t stop_ms;
     int calm;

@@ -125,6 +125,7 @@ static void submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e,
 {
     weir_arena *arena = weir_http_arena(req);
     weir_slice body = weir_http_body(req);
+    const weir_principal *caller = weir_gate_caller(req);
     wsvc_terms terms;
     if (weir_http_header(req, "Idempotency-Key") || weir_http_header(req, "If-Match")) {
         wsvc_refuse(a->s, req, 501,
@@ -151,6 +152,9 @@ static void submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e,
                           .name = name,
                           .correlation_id = correlation ? correlation : k->id,
                           .traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL,
+                          .caller = caller->scope,
+                          .role = caller->role,
+                          .claims = caller->claims.p,
                           .body = body,
                           .terms = terms};
     if (!wsvc_intake_submit(a->intake, &k->wish)) {
@@ -213,7 +217,8 @@ static void execute(wsvc_async *a, wsvc_stored *st)
     j->stored = st;
     j->ticket.finish = on_finished;
     j->ticket.command = wsvc_registry_get(s->registry, name);
-    j->call = (wsvc_call){st->name, ":stored", "SELECT weir.run_stored($1::text, $2::text)::text"};
+    j->call = (wsvc_call){st->name, ":stored", "SELECT weir.run_stored($1::text, $2::text)::text",
+                          false, false};
     wsvc_job *job = &j->ticket.job;
     job->call = &j->call;
     job->ticket = &j->ticket;
@@ -224,6 +229,8 @@ static void execute(wsvc_async *a, wsvc_stored *st)
     (void)snprintf(job->id, sizeof job->id, "%s", st->id);
     job->correlation_id = st->correlation_id;
     job->traceparent = st->traceparent;
+    job->role = wsvc_registry_role(s->registry, st->role);
+    job->caller = st->caller;
     wsvc_submit_prepare(&j->ticket);
     wsvc_job_list_add(&s->batch, job);
 }

@@ -155,6 +155,7 @@ static void fill(batch *b, wsvc_ticket *t, weir_slice body, bool alone, bool ser
     j->serializable = serializable;
     j->correlation_id = correlation ? correlation : j->id;
     j->traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL;
+    wsvc_submit_for(b->s, weir_gate_caller(b->req), j, NULL);
 }
 
 static void unknown(wsvc_ticket *t, weir_slice name)
@@ -182,7 +183,7 @@ static bool prepare_each(batch *b)
              e && e->serializable);
         if (e) {
             t->command = wsvc_registry_get(b->s->registry, e->name);
-            t->job.call = &t->command->call;
+            t->job.call = wsvc_registry_call(b->s->registry, t->command, t->job.role);
             wsvc_submit_prepare(t);
         }
     }
@@ -213,7 +214,9 @@ static bool put_atomic(batch *b, weir_buf *out, const wsvc_job *as)
     weir_buf meta;
     weir_buf_init(&meta, META_MAX_BYTES);
     for (size_t i = 0; i < b->n; i++) {
-        wsvc_job one = {.correlation_id = as->correlation_id, .traceparent = as->traceparent};
+        wsvc_job one = {.correlation_id = as->correlation_id,
+                        .traceparent = as->traceparent,
+                        .caller = as->caller};
         char *name = weir_arena_dupz(weir_http_arena(b->req), b->parts[i].name);
         one.call = &(wsvc_call){.name = name ? name : ""};
         (void)snprintf(one.id, sizeof one.id, "%s", as->id);
@@ -262,7 +265,13 @@ static void begin_atomic(batch *b)
         return;
     }
     b->n = b->left = 1;
-    b->call = (wsvc_call){"(batch)", ":batch", "SELECT weir.run_batch($1::text, $2::text)::text"};
+    b->call = (wsvc_call){"(batch)", ":batch", "SELECT weir.run_batch($1::text, $2::text)::text",
+                          false, false};
+    if (t->job.role) {
+        b->call = (wsvc_call){"(batch)", ":batch_as",
+                              "SELECT weir.run_batch($1::text, $2::text, $3::text, $4::text)::text",
+                              false, true};
+    }
     t->command = wsvc_registry_get(b->s->registry, WEIR_SLICE_LIT("(batch)"));
     t->job.call = &b->call;
     wsvc_job_list_add(&b->s->batch, &t->job);
@@ -330,6 +339,9 @@ void wsvc_batch_submit(wsvc_service *s, weir_http_req *req)
     b->left = b->n;
     b->atomic = atomic && strcmp(atomic, "true") == 0;
     b->tickets = WEIR_ARENA_ARRAY(a, batch_ticket, b->n);
+    if (!weir_gate_charge(s->auth, req, (unsigned)b->n - 1)) {
+        return;
+    }
     if (atomic && !b->atomic && strcmp(atomic, "false") != 0) {
         wsvc_refuse(s, req, 400, "atomic must be true or false");
     } else if (!b->tickets || (!b->atomic && !prepare_each(b))) {

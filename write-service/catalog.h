@@ -34,6 +34,7 @@ const char *wsvc_catalog_nearest(const wsvc_catalog *c, const char *name);
 
 /* Documents: appended to out. */
 void wsvc_catalog_list(const wsvc_catalog *c, weir_buf *out);
-void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, weir_buf *out);
+/* guarded: callers must say who they are. */
+void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, bool guarded, weir_buf *out);
 
 #endif

@@ -94,7 +94,12 @@ static const char any_path[] =
     "{\"$ref\":\"#/components/schemas/CommandReply\"}}}},\"default\":{\"$ref\":\"#/components/"
     "responses/Problem\"}}}}";
 
-void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, weir_buf *out)
+static const char security[] =
+    ",\"securitySchemes\":{\"Bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+    "\"description\":\"An API key (weir_...) or a JSON Web Token.\"}}},"
+    "\"security\":[{\"Bearer\":[]}]";
+
+void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, bool guarded, weir_buf *out)
 {
     weir_buf_putz(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":");
     weir_json_quote(out, weir_slice_z(title));
@@ -105,6 +110,11 @@ void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, weir_buf *ou
         put_json_or(out, e->openapi, any_path);
     }
     weir_buf_putz(out, "},");
-    weir_buf_putz(out, components);
+    if (guarded) {
+        weir_buf_put(out, components, sizeof components - 2); /* goes on before its last brace */
+        weir_buf_putz(out, security);
+    } else {
+        weir_buf_putz(out, components);
+    }
     weir_buf_putz(out, "}");
 }

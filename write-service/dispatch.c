@@ -64,7 +64,8 @@ static const char *add(char **at, weir_slice v)
 static wsvc_stored *stored_new(wsvc_dispatch *d, const weir_pg_rows *rows, int r)
 {
     size_t bytes = 0;
-    for (int c = 0; c < 6; c++) {
+    int columns = weir_pg_ncols(rows); /* an older control schema knows no callers */
+    for (int c = 0; c < columns; c++) {
         bytes += weir_pg_value(rows, r, c).n + 1;
     }
     wsvc_stored *s = weir_xcalloc(1, sizeof *s + bytes);
@@ -77,6 +78,10 @@ static wsvc_stored *stored_new(wsvc_dispatch *d, const weir_pg_rows *rows, int r
     s->traceparent = weir_pg_isnull(rows, r, 3) ? NULL : add(&at, weir_pg_value(rows, r, 3));
     s->ordering_key = weir_pg_isnull(rows, r, 4) ? NULL : add(&at, weir_pg_value(rows, r, 4));
     s->body = weir_slice_of(add(&at, weir_pg_value(rows, r, 5)), weir_pg_value(rows, r, 5).n);
+    if (columns == 8) {
+        s->role = weir_pg_isnull(rows, r, 6) ? NULL : add(&at, weir_pg_value(rows, r, 6));
+        s->caller = weir_pg_isnull(rows, r, 7) ? NULL : add(&at, weir_pg_value(rows, r, 7));
+    }
     return s;
 }
 

@@ -29,8 +29,9 @@ typedef struct wsvc_stored {
     wsvc_dispatch *owner;
     int epoch; /* of the claim */
     const char *id, *name, *correlation_id, *traceparent,
-        *ordering_key; /* the last two may be NULL */
-    weir_slice body;   /* NUL-terminated beyond n */
+        *ordering_key;         /* the last two may be NULL */
+    const char *role, *caller; /* on whose behalf; NULL: nobody's */
+    weir_slice body;           /* NUL-terminated beyond n */
     wsvc_verdict verdict;
     char *reason; /* heap, freed with it; NULL when there is none */
     char *answer; /* the same: JSON of a rejection */

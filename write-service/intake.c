@@ -51,6 +51,9 @@ static void put_wish(weir_buf *b, const wsvc_wish *w)
     put_text(b, "traceparent", w->traceparent);
     put_text(b, "ordering_key", w->terms.ordering_key);
     put_text(b, "callback_url", w->terms.callback);
+    put_text(b, "role", w->role);
+    put_text(b, "claims", w->claims);
+    put_text(b, "caller", w->caller);
     if (w->terms.delay_us) {
         weir_buf_printf(b, ",\"delay_us\":%" PRId64, w->terms.delay_us);
     }
@@ -182,10 +185,12 @@ static void accept_all(wsvc_intake *t, wsvc_wish **w, size_t n)
     }
 }
 
-static wsvc_wish *find(wsvc_wish **w, size_t n, weir_slice id, size_t from)
+/* caller: whose command it is; {NULL,0}: nobody's. */
+static wsvc_wish *find(wsvc_wish **w, size_t n, weir_slice id, weir_slice caller)
 {
-    for (size_t i = from; i < n; i++) {
-        if (weir_slice_eqz(id, w[i]->id) && !w[i]->document) {
+    for (size_t i = 0; i < n; i++) {
+        if (weir_slice_eqz(id, w[i]->id) && !w[i]->document &&
+            (!w[i]->caller || weir_slice_eqz(caller, w[i]->caller))) {
             return w[i];
         }
     }
@@ -211,8 +216,7 @@ static void look_all(wsvc_intake *t, wsvc_wish **w, size_t n)
     weir_buf_u8(&b, 0);
     const char *params[] = {b.failed ? "{}" : b.p};
     weir_rc rc = weir_pg_query(
-        t->link.pg,
-        "SELECT id, finished::text, version, document FROM weir.command_documents($1::text[])", 1,
+        t->link.pg, "SELECT d.*, d.finished::text FROM weir.command_documents($1::text[]) d", 1,
         params, &rows, &err);
     weir_buf_fini(&b);
     if (rc != WEIR_OK) {
@@ -226,9 +230,11 @@ static void look_all(wsvc_intake *t, wsvc_wish **w, size_t n)
     fail_all(w, n, WEIR_E_NOTFOUND, false, "");
     for (int r = 0; r < weir_pg_nrows(rows); r++) {
         wsvc_wish *one;
-        while ((one = find(w, n, weir_pg_value(rows, r, 0), 0))) {
+        int last = weir_pg_ncols(rows) - 1; /* an older control schema knows no callers */
+        weir_slice caller = last == 5 ? weir_pg_value(rows, r, 4) : (weir_slice){NULL, 0};
+        while ((one = find(w, n, weir_pg_value(rows, r, 0), caller))) {
             one->rc = WEIR_OK;
-            one->finished = weir_slice_eqz(weir_pg_value(rows, r, 1), "true");
+            one->finished = weir_slice_eqz(weir_pg_value(rows, r, last), "true");
             (void)snprintf(one->version, sizeof one->version, "%s", weir_pg_valuez(rows, r, 2));
             one->document = weir_xstrdup(weir_pg_valuez(rows, r, 3));
         }

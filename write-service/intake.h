@@ -19,10 +19,12 @@ typedef enum wsvc_intake_kind { WSVC_INTAKE_ACCEPT, WSVC_INTAKE_LOOK } wsvc_inta
 typedef struct wsvc_wish {
     struct wsvc_wish *next; /* in the list given to done */
     wsvc_intake_kind kind;
-    void *owner;    /* whose it is */
-    const char *id; /* of the command */
+    void *owner;        /* whose it is */
+    const char *id;     /* of the command */
+    const char *caller; /* who accepts or looks; NULL: anybody. Others' commands are not found */
     /* ACCEPT */
     const char *name, *correlation_id, *traceparent; /* traceparent NULL: none */
+    const char *role, *claims;                       /* on whose behalf; NULL: nobody's */
     weir_slice body;
     wsvc_terms terms;
     /* out */

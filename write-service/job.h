@@ -24,9 +24,11 @@ enum { WSVC_GROUP_MAX = 60, WSVC_POSITION_BYTES = 24, WSVC_ID_BYTES = 33 };
 
 /* How one command is called; immutable, lives as long as the process. */
 typedef struct wsvc_call {
-    const char *name; /* "place_order" */
-    const char *stmt; /* name of the prepared statement */
-    const char *sql;  /* SELECT weir."run_place_order"($1, $2) */
+    const char *name;  /* "place_order" */
+    const char *stmt;  /* name of the prepared statement */
+    const char *sql;   /* SELECT weir."run_place_order"($1, $2) */
+    bool takes_claims; /* they are its first parameter, before meta and body */
+    bool takes_role;   /* role and claims are its last ones */
 } wsvc_call;
 
 typedef struct wsvc_job wsvc_job;
@@ -41,6 +43,8 @@ struct wsvc_job {
     const char *traceparent; /* NULL when absent */
     const char *options;     /* JSON for weir.run_with; NULL: the wrapper is called directly */
     weir_slice body;         /* NUL-terminated beyond n */
+    /* On whose behalf; all NULL while authentication is off. Equal roles are the same pointer. */
+    const char *role, *claims, *caller;
     int64_t arrived_us;
     int64_t deadline_ms; /* not begun until then: not to be executed; 0: none. The loop's */
     bool has_key;        /* wants idempotency_key beside the keys its rules give */

@@ -13,11 +13,19 @@ static void on_signal(void *service)
     }
 }
 
+static void on_reload(void *service)
+{
+    wsvc_service **s = service;
+    if (*s) {
+        wsvc_service_reload(*s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     weir_service_args args;
     if (!weir_service_init(&args, "weir-write", "executes commands as PostgreSQL transactions",
-                           "app postgres write", argc, argv)) {
+                           "app postgres write auth tls", argc, argv)) {
         return args.exit_code;
     }
     weir_error err = {0};
@@ -26,6 +34,9 @@ int main(int argc, char **argv)
     weir_rc rc = weir_loop_new(&loop, &err);
     if (rc == WEIR_OK) {
         rc = weir_loop_signals(loop, on_signal, &service, &err);
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_loop_on_hangup(loop, on_reload, &service, &err);
     }
     if (rc == WEIR_OK) {
         rc = wsvc_service_open(&service, &args.settings, loop, &err);

@@ -28,6 +28,10 @@ void wsvc_meta_put(weir_buf *out, const wsvc_job *j, int64_t wall_us)
         weir_buf_putz(out, ",\"traceparent\":");
         weir_json_quote(out, weir_slice_z(j->traceparent));
     }
+    if (j->caller) {
+        weir_buf_putz(out, ",\"caller\":");
+        weir_json_quote(out, weir_slice_z(j->caller));
+    }
     weir_buf_putz(out, ",\"at\":");
     put_instant(out, wall_us);
     weir_buf_putz(out, "}");

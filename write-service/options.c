@@ -60,20 +60,24 @@ static int64_t wait_seconds(weir_slice prefer)
     return 0;
 }
 
-static weir_rc put_json(wsvc_options *out, weir_slice key, weir_slice version, weir_arena *a,
-                        weir_error *err)
+static void put_member(weir_buf *b, const char *name, weir_slice value)
+{
+    if (value.n) {
+        weir_buf_printf(b, "%s\"%s\":", b->n > 1 ? "," : "", name);
+        weir_json_quote(b, value);
+    }
+}
+
+static weir_rc put_json(wsvc_options *out, const wsvc_options_text *in, weir_slice key,
+                        weir_slice version, weir_arena *a, weir_error *err)
 {
     weir_buf b;
-    weir_buf_init(&b, 4096);
+    weir_buf_init(&b, 64 << 10); /* claims may be long */
     weir_buf_putz(&b, "{");
-    if (key.n) {
-        weir_buf_putz(&b, "\"key\":");
-        weir_json_quote(&b, key);
-    }
-    if (version.n) {
-        weir_buf_printf(&b, "%s\"expected_version\":", key.n ? "," : "");
-        weir_json_quote(&b, version);
-    }
+    put_member(&b, "key", key);
+    put_member(&b, "expected_version", version);
+    put_member(&b, "role", weir_slice_z(in->role));
+    put_member(&b, "claims", weir_slice_z(in->claims));
     weir_buf_putz(&b, "}");
     out->json = b.failed ? NULL : weir_arena_dupz(a, weir_buf_slice(&b));
     weir_buf_fini(&b);
@@ -92,6 +96,14 @@ weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in, weir_a
             return weir_fail(err, WEIR_E_INPUT, 0,
                              "Idempotency-Key must have 1 to 255 printable ASCII characters");
         }
+        if (in->scope) { /* no caller meets the keys of another; a scope has no blank */
+            const char *scoped =
+                weir_arena_printf(a, "%s " WEIR_SLICE_FMT, in->scope, WEIR_SLICE_ARG(key));
+            if (!scoped) {
+                return weir_fail(err, WEIR_E_LIMIT, 0, "the headers need too much memory");
+            }
+            key = weir_slice_z(scoped);
+        }
         out->has_key = true;
         out->key = wsvc_key_of_idempotency(key);
     }
@@ -104,5 +116,5 @@ weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in, weir_a
         return weir_fail(err, WEIR_E_INPUT, 0, "Prefer: wait must be 1 to 3600 seconds");
     }
     out->wait_ms = s * 1000;
-    return key.n || version.n ? put_json(out, key, version, a, err) : WEIR_OK;
+    return key.n || version.n ? put_json(out, in, key, version, a, err) : WEIR_OK;
 }

@@ -15,6 +15,8 @@ typedef struct wsvc_options_text {
     const char *idempotency_key; /* 1 to 255 printable ASCII characters, with or without quotes */
     const char *if_match;        /* one entity tag; "*" asks for nothing */
     const char *prefer;          /* RFC 7240 */
+    /* On whose behalf; NULL while authentication is off. */
+    const char *scope, *role, *claims;
 } wsvc_options_text;
 
 typedef struct wsvc_options {

@@ -13,8 +13,15 @@
 struct wsvc_registry {
     weir_metrics *ms;
     weir_map *map;
+    weir_map *roles;   /* role → wsvc_role */
     weir_arena *arena; /* of the process's life; one entry per name ever deployed */
 };
+
+typedef struct wsvc_role {
+    const char *name;
+    size_t number;
+    weir_map *calls; /* command → wsvc_call */
+} wsvc_role;
 
 static const int statuses[WSVC_STATUSES] = {200, 202, 400, 403, 404, 409, 412,
                                             415, 422, 500, 501, 503, 504, 0};
@@ -24,13 +31,19 @@ wsvc_registry *wsvc_registry_new(weir_metrics *ms)
     wsvc_registry *r = weir_xcalloc(1, sizeof *r);
     r->ms = ms;
     r->map = weir_map_new();
+    r->roles = weir_map_new();
     r->arena = weir_arena_new(0);
     return r;
 }
 
 void wsvc_registry_free(wsvc_registry *r)
 {
+    weir_map_iter it = {0};
     if (r) {
+        while (weir_map_next(r->roles, &it)) {
+            weir_map_free(((wsvc_role *)it.value)->calls);
+        }
+        weir_map_free(r->roles);
         weir_map_free(r->map);
         weir_arena_free(r->arena);
         free(r);
@@ -52,6 +65,47 @@ wsvc_command *wsvc_registry_get(wsvc_registry *r, weir_slice name)
             weir_arena_printf(r->arena, "SELECT weir.%s($1::text, $2::text)::text", ident);
         c->rules.self = wsvc_domain_of_command(name);
         *slot = c;
+    }
+    return *slot;
+}
+
+static wsvc_role *role_of(wsvc_registry *r, const char *role)
+{
+    size_t number = weir_map_len(r->roles);
+    void **slot = weir_map_slot(r->roles, weir_slice_z(role), NULL);
+    if (!*slot) {
+        wsvc_role *k = weir_arena_zalloc(r->arena, sizeof *k);
+        k->name = weir_arena_strdup(r->arena, role);
+        k->number = number;
+        k->calls = weir_map_new();
+        *slot = k;
+    }
+    return *slot;
+}
+
+const char *wsvc_registry_role(wsvc_registry *r, const char *role)
+{
+    return role ? role_of(r, role)->name : NULL;
+}
+
+const wsvc_call *wsvc_registry_call(wsvc_registry *r, wsvc_command *c, const char *role)
+{
+    if (!role) {
+        return &c->call;
+    }
+    wsvc_role *k = role_of(r, role);
+    void **slot = weir_map_slot(k->calls, weir_slice_z(c->call.name), NULL);
+    if (!*slot) {
+        wsvc_call *call = weir_arena_zalloc(r->arena, sizeof *call);
+        const char *home = weir_arena_printf(r->arena, "weir_as_%s", role);
+        call->name = c->call.name;
+        /* Short, because a statement's name has as much room as a command's and four more. */
+        call->stmt = weir_arena_printf(r->arena, "%zx:%s", k->number & 0xfff, c->call.name);
+        call->sql = weir_arena_printf(r->arena, "SELECT %s.%s($1::text, $2::text, $3::text)::text",
+                                      weir_pg_ident(r->arena, weir_slice_z(home)),
+                                      weir_pg_ident(r->arena, weir_slice_z(c->call.name)));
+        call->takes_claims = true;
+        *slot = call;
     }
     return *slot;
 }

@@ -26,6 +26,10 @@ wsvc_registry *wsvc_registry_new(weir_metrics *ms);
 void wsvc_registry_free(wsvc_registry *r);
 /* The command of that name, which must be in the catalog; made when new. Never NULL. */
 wsvc_command *wsvc_registry_get(wsvc_registry *r, weir_slice name);
+/* How a role calls it; made when new. role as wsvc_registry_role gives it; NULL: c's own call. */
+const wsvc_call *wsvc_registry_call(wsvc_registry *r, wsvc_command *c, const char *role);
+/* The one pointer that stands for this role; NULL gives NULL. */
+const char *wsvc_registry_role(wsvc_registry *r, const char *role);
 void wsvc_registry_count(wsvc_registry *r, wsvc_command *c, int status);
 
 #endif

@@ -42,7 +42,7 @@ static void reply_document(wsvc_service *s, weir_http_req *req, bool openapi)
     weir_buf b;
     weir_buf_init(&b, DOCUMENT_MAX_BYTES);
     if (openapi) {
-        wsvc_catalog_openapi(s->catalog, s->settings->app_name, &b);
+        wsvc_catalog_openapi(s->catalog, s->settings->app_name, weir_auth_on(s->auth), &b);
     } else {
         wsvc_catalog_list(s->catalog, &b);
     }
@@ -70,6 +70,14 @@ void wsvc_route(void *service, weir_http_req *req)
     wsvc_service *s = service;
     weir_slice seg[2];
     size_t n = 0;
+    if (weir_health_path(weir_http_path(req))) {
+        wsvc_status_refresh(s);
+        (void)!weir_gate_health(s->auth, s->health, req);
+        return;
+    }
+    if (!weir_gate_pass(s->auth, req, 1)) {
+        return;
+    }
     if (weir_http_segments(req, seg, 2, &n)) {
         if (n == 2 && weir_slice_eqz(seg[0], "commands")) {
             route_command(s, req, seg[1]);
@@ -85,10 +93,7 @@ void wsvc_route(void *service, weir_http_req *req)
             return;
         }
     }
-    wsvc_status_refresh(s);
-    if (!weir_health_handle(s->health, req)) {
-        wsvc_refuse(s, req, 404,
-                    "there is no such path; commands are at /commands/{name}, their contract at "
-                    "/openapi.json");
-    }
+    wsvc_refuse(s, req, 404,
+                "there is no such path; commands are at /commands/{name}, their contract at "
+                "/openapi.json");
 }

@@ -3,7 +3,7 @@
 #ifndef WEIR_WRITE_SERVICE_PRIV_H
 #define WEIR_WRITE_SERVICE_PRIV_H
 
-#include "libweir/io/health.h"
+#include "libweir/gate/gate.h"
 #include "write-service/catalog.h"
 #include "write-service/pool.h"
 #include "write-service/registry.h"
@@ -39,6 +39,8 @@ struct wsvc_service {
     weir_http *http;
     weir_metrics *metrics;
     weir_health *health;
+    weir_auth *auth;
+    int64_t auth_ms; /* when its files were looked at */
     wsvc_watch *watch;
     wsvc_pool *pool;
     wsvc_registry *registry;
@@ -69,6 +71,9 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
 void wsvc_submit_batch(void *service);
 /* 16 random bytes in hex. */
 void wsvc_make_id(wsvc_service *s, char id[WSVC_ID_BYTES]);
+/* On whose behalf j is executed, and so how; its texts are those of the caller's request. c: the
+ * command, unless j has a call of its own. */
+void wsvc_submit_for(wsvc_service *s, const weir_principal *caller, wsvc_job *j, wsvc_command *c);
 /* Fills in which rows a job with body and arrived_us is expected to lock. */
 void wsvc_submit_prepare(wsvc_ticket *t);
 /* Watches the clients of commands that have waited for a while. */

@@ -78,7 +78,10 @@ static bool take_options(wsvc_service *s, wsvc_ticket *t)
     wsvc_job *j = &t->job;
     wsvc_options_text in = {weir_http_header(t->req, "Idempotency-Key"),
                             weir_http_header(t->req, "If-Match"),
-                            weir_http_header(t->req, "Prefer")};
+                            weir_http_header(t->req, "Prefer"),
+                            weir_gate_caller(t->req)->scope,
+                            j->role,
+                            j->claims};
     if (!in.idempotency_key && !in.if_match && !in.prefer) {
         return true;
     }
@@ -157,6 +160,16 @@ void wsvc_submit_prepare(wsvc_ticket *t)
     }
 }
 
+void wsvc_submit_for(wsvc_service *s, const weir_principal *caller, wsvc_job *j, wsvc_command *c)
+{
+    j->role = wsvc_registry_role(s->registry, caller->role);
+    j->claims = caller->claims.p;
+    j->caller = caller->name;
+    if (c) {
+        j->call = wsvc_registry_call(s->registry, c, j->role);
+    }
+}
+
 /* NULL: the arena's ceiling. */
 static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_entry *e)
 {
@@ -170,7 +183,7 @@ static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_
     t->req = req;
     t->command = wsvc_registry_get(s->registry, e->name);
     wsvc_job *j = &t->job;
-    j->call = &t->command->call;
+    wsvc_submit_for(s, weir_gate_caller(req), j, t->command);
     j->ticket = t;
     j->body = weir_slice_of(text, body.n);
     j->arrived_us = weir_mono_us();

@@ -21,6 +21,16 @@ static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
     if (meta->failed) {
         return weir_fail(&t->err, WEIR_E_LIMIT, 0, "the meta of a command is too long");
     }
+    if (j->call->takes_claims && !j->options) {
+        const char *params[] = {j->claims, meta->p, j->body.p};
+        return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 3, params, NULL,
+                                 &t->err);
+    }
+    if (j->call->takes_role) {
+        const char *params[] = {meta->p, j->body.p, j->role, j->claims};
+        return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 4, params, NULL,
+                                 &t->err);
+    }
     if (j->options) {
         const char *params[] = {j->call->name, j->options, meta->p, j->body.p};
         return weir_pg_pipe_send(t->conn->pg, ":with",

@@ -225,6 +225,7 @@ void wsvc_waiters_add(wsvc_waiters *w, weir_http_req *req, weir_slice id)
     }
     k->wish.kind = WSVC_INTAKE_LOOK;
     k->wish.id = z;
+    k->wish.caller = weir_gate_caller(req)->scope;
     k->w = w;
     k->req = req;
     k->stream = stream;

@@ -72,6 +72,18 @@ typedef struct weir_settings {
     int64_t projector_checkpoint_ms;
     int64_t projector_verify_every; /* 1: every document before a switch, 0: none */
     int64_t projector_keep_old_ms;  /* after a deploy */
+    /* [auth], see libweir/auth/auth.h; on when auth_keys or auth_jwt_keys is set */
+    const char *auth_keys;     /* file of API keys; "": none */
+    const char *auth_jwt_keys; /* file of keys that sign tokens; "": none */
+    const char *auth_jwt_issuer;
+    const char *auth_jwt_audience;
+    int64_t auth_jwt_leeway_ms;
+    const char *auth_jwt_role_claim;
+    const char *auth_roles;
+    const char *auth_read_models;
+    int64_t auth_rate_per_s; /* 0: none */
+    /* [tls] of HTTP and NNG; on when tls_cert is set */
+    const char *tls_cert, *tls_key, *tls_ca; /* PEM files; "": none */
 } weir_settings;
 
 /* Loads into *out; strings live in a. path may not exist when optional_file; overlay_path (may be

@@ -40,8 +40,8 @@ bool weir_opt_known_section(const char *section)
 
 weir_rc weir_opt_unknown_section(const char *section, weir_error *err)
 {
-    static const char *const sections[] = {"app",  "postgres", "redis",    "write",
-                                           "read", "bridge",   "projector"};
+    static const char *const sections[] = {"app",    "postgres",  "redis", "write", "read",
+                                           "bridge", "projector", "auth",  "tls"};
     const char *near = weir_nearest(section, sections, sizeof sections / sizeof sections[0]);
     if (section[0] == '\0') {
         return weir_fail(err, WEIR_E_INPUT, 0, "an option before the first [section]");
@@ -49,7 +49,9 @@ weir_rc weir_opt_unknown_section(const char *section, weir_error *err)
     return weir_fail(
         err, WEIR_E_INPUT, 0, "there is no section [%.50s]%s%s%s", section,
         near ? "; did you mean [" : "",
-        near ? near : "; there are [app] [postgres] [redis] [write] [read] [bridge] [projector",
+        near ? near
+             : "; there are [app] [postgres] [redis] [write] [read] [bridge] [projector] [auth] "
+               "[tls",
         "]");
 }
 
@@ -81,8 +83,9 @@ weir_rc weir_opt_unknown_key(const char *section, const char *key, weir_error *e
 /* Names that share our prefix without being settings: `weir env` prints some, tests use others. */
 static bool other_variable(const char *name)
 {
-    static const char *const exact[] = {"WEIR_WRITE_URL", "WEIR_READ_URL", "WEIR_FEED_URL",
-                                        "WEIR_BIN_DIR", "WEIR_SOURCE_DIR"};
+    static const char *const exact[] = {"WEIR_WRITE_URL", "WEIR_READ_URL",   "WEIR_FEED_URL",
+                                        "WEIR_BIN_DIR",   "WEIR_SOURCE_DIR", "WEIR_KEY",
+                                        "WEIR_KEY_FILE"};
     for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
         if (strcmp(exact[i], name) == 0) {
             return true;

@@ -137,6 +137,37 @@ const weir_opt weir_settings_table[] = {
      "How long a generation that a deploy replaced is kept for `weir rebuild --rollback`; it is "
      "maintained meanwhile",
      NULL},
+
+    {"auth", "keys", WEIR_OPT_PATH, AT(auth_keys), "", 1, 4000, false,
+     "File of the API keys that `weir keys` makes; turns authentication on", "none"},
+    {"auth", "jwt_keys", WEIR_OPT_PATH, AT(auth_jwt_keys), "", 1, 4000, false,
+     "JSON Web Key Set (HS256, RS256) that tokens are checked with; turns authentication on",
+     "none"},
+    {"auth", "jwt_issuer", WEIR_OPT_TEXT, AT(auth_jwt_issuer), "", 1, 1024, false,
+     "What a token's iss must be; *: anything", "none; needed with auth.jwt_keys"},
+    {"auth", "jwt_audience", WEIR_OPT_TEXT, AT(auth_jwt_audience), "", 1, 1024, false,
+     "What a token's aud must be or contain; *: anything", "none; needed with auth.jwt_keys"},
+    {"auth", "jwt_leeway_ms", WEIR_OPT_MS, AT(auth_jwt_leeway_ms), "30s", 0, 600 * SECOND, false,
+     "How far clocks may differ when exp, nbf and iat are looked at", NULL},
+    {"auth", "jwt_role_claim", WEIR_OPT_TEXT, AT(auth_jwt_role_claim), "role", 1, 250, false,
+     "Claim with the caller's role or roles: a name, or a JSON Pointer like /realm/roles", NULL},
+    {"auth", "roles", WEIR_OPT_TEXT, AT(auth_roles), "", 1, 8000, false,
+     "PostgreSQL roles that callers may have; value=role where a token's value is named otherwise",
+     "none; needed with authentication"},
+    {"auth", "read_models", WEIR_OPT_TEXT, AT(auth_read_models), "", 1, 8000, false,
+     "Read models a role may read: role=model,model; * stands for every role, and every model",
+     "none: with authentication nobody may read"},
+    {"auth", "rate_per_s", WEIR_OPT_INT, AT(auth_rate_per_s), "0", 0, 1000000, false,
+     "Requests a caller may make per second, and at once; more are answered 429. 0: no limit; a "
+     "key may have its own",
+     NULL},
+
+    {"tls", "cert", WEIR_OPT_PATH, AT(tls_cert), "", 1, 4000, false,
+     "Certificate chain (PEM) of the command and query endpoints; turns TLS on", "none"},
+    {"tls", "key", WEIR_OPT_PATH, AT(tls_key), "", 1, 4000, false, "Private key (PEM) of tls.cert",
+     "none; needed with tls.cert"},
+    {"tls", "ca", WEIR_OPT_PATH, AT(tls_ca), "", 1, 4000, false,
+     "Certificates (PEM) that `weir send` and other clients trust", "the system's"},
 };
 
 const size_t weir_settings_table_len = sizeof weir_settings_table / sizeof weir_settings_table[0];

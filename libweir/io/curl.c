@@ -9,6 +9,13 @@
 
 enum { BODY_MAX_BYTES = 256 * 1024 * 1024, HEADERS_MAX_BYTES = 256 * 1024 };
 
+static const char *trusted_ca;
+
+void weir_curl_trust(const char *ca_file)
+{
+    trusted_ca = ca_file;
+}
+
 static void curl_start(void)
 {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -56,6 +63,9 @@ static void set_options(CURL *c, const char *method, const char *url, weir_slice
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
     (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (trusted_ca) {
+        (void)curl_easy_setopt(c, CURLOPT_CAINFO, trusted_ca);
+    }
     if (strcmp(method, "HEAD") == 0) {
         (void)curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     } else if (body.p || strcmp(method, "GET") != 0) {

@@ -17,6 +17,9 @@ WEIR_MUST_CHECK weir_rc weir_curl(const char *method, const char *url,
                                   const char *const *header_lines, weir_slice body,
                                   int64_t timeout_ms, weir_arena *a, weir_curl_response *out,
                                   weir_error *err);
+/* Certificates (PEM) to trust for https instead of the system's; NULL: the system's. For the
+ * process, before the first call. Borrowed. */
+void weir_curl_trust(const char *ca_file);
 /* The value of a response header, {NULL,0} when absent. */
 weir_slice weir_curl_header(const weir_curl_response *r, const char *name);
 

@@ -155,13 +155,34 @@ static int answer_readyz(const weir_health *h, weir_buf *b)
     return ready ? 200 : 503;
 }
 
-bool weir_health_handle(weir_health *h, weir_http_req *req)
+static size_t path_number(const char *path)
 {
     static const char *const paths[] = {"/healthz", "/readyz", "/status", "/metrics"};
     size_t which = 0;
-    while (which < 4 && strcmp(weir_http_path(req), paths[which]) != 0) {
+    while (which < 4 && strcmp(path, paths[which]) != 0) {
         which++;
     }
+    return which;
+}
+
+bool weir_health_path(const char *path)
+{
+    return path_number(path) < 4;
+}
+
+void weir_health_brief(const weir_health *h, weir_http_req *req)
+{
+    bool ready = weir_health_ready(h);
+    char text[80];
+    (void)snprintf(text, sizeof text, "%s\n{\"pid\":%d,\"ready\":%s}\n",
+                   ready ? "ready" : "not ready", (int)getpid(), ready ? "true" : "false");
+    weir_http_set_header(req, "Cache-Control", "no-store");
+    weir_http_reply(req, ready ? 200 : 503, "text/plain; charset=utf-8", weir_slice_z(text));
+}
+
+bool weir_health_handle(weir_health *h, weir_http_req *req)
+{
+    size_t which = path_number(weir_http_path(req));
     if (which == 4) {
         return false;
     }

@@ -22,6 +22,10 @@ bool weir_health_ready(const weir_health *h);
 void weir_health_status_fn(weir_health *h, void (*fn)(void *arg, weir_buf *out), void *arg);
 /* true: the path was /healthz, /readyz, /status or /metrics and has been answered. */
 WEIR_MUST_CHECK bool weir_health_handle(weir_health *h, weir_http_req *req);
+/* Is it one of these paths? */
+bool weir_health_path(const char *path);
+/* /readyz for those who need not know why not: the word and the process id. */
+void weir_health_brief(const weir_health *h, weir_http_req *req);
 /* For services without an HTTP interface of their own: a server that answers these paths only. */
 WEIR_MUST_CHECK weir_rc weir_health_serve(weir_health *h, weir_loop *l, const char *listen,
                                           int port, weir_http **out, weir_error *err);

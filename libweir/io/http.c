@@ -118,16 +118,17 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *addr, socklen
     return MHD_YES;
 }
 
-static struct MHD_Daemon *start_daemon(weir_http *h, int fd)
+/* tls: options of http_tls.c, ended by MHD_OPTION_END. */
+static struct MHD_Daemon *start_daemon(weir_http *h, int fd, const http_tls *tls)
 {
-    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | tls->flags;
     return MHD_start_daemon(
         flags, 0, on_accept, h, weir_http_on_access, h, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, h->conf.connections_max + 16U,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, h->conf.header_max_bytes, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)h->conf.idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, weir_http_on_uri, h,
         MHD_OPTION_NOTIFY_COMPLETED, weir_http_on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, h, MHD_OPTION_END);
+        on_connection, h, MHD_OPTION_ARRAY, tls->options, MHD_OPTION_END);
 }
 
 static weir_rc attach(weir_http *h, weir_error *err)
@@ -156,19 +157,29 @@ weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf
         conf->header_max_bytes ? conf->header_max_bytes : HTTP_HEADER_DEFAULT_BYTES;
     h->conf.idle_timeout_s = conf->idle_timeout_s > 0 ? conf->idle_timeout_s : HTTP_IDLE_DEFAULT_S;
     h->conf.connections_max = conf->connections_max ? conf->connections_max : 1024;
+    h->conf.tls_cert = h->conf.tls_key = NULL;
     int fd = -1;
-    weir_rc rc = weir_http_listen(conf, &fd, &h->port, err);
+    http_tls tls;
+    weir_rc rc = weir_http_tls_read(&tls, conf, err);
     if (rc != WEIR_OK) {
         goto out;
     }
-    h->daemon = start_daemon(h, fd);
+    rc = weir_http_listen(conf, &fd, &h->port, err);
+    if (rc != WEIR_OK) {
+        goto out;
+    }
+    h->daemon = start_daemon(h, fd, &tls);
     if (!h->daemon) {
         (void)close(fd);
-        rc = weir_fail_errno(err, "cannot start the HTTP server");
+        rc = tls.flags ? weir_fail(err, WEIR_E_INPUT, 0,
+                                   "cannot use %s with %s: not a PEM certificate and its key",
+                                   conf->tls_cert, conf->tls_key)
+                       : weir_fail_errno(err, "cannot start the HTTP server");
         goto out;
     }
     rc = attach(h, err);
 out:
+    weir_http_tls_fini(&tls);
     if (rc != WEIR_OK) {
         weir_http_close(h);
         h = NULL;

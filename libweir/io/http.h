@@ -26,6 +26,7 @@ typedef struct weir_http_conf {
     size_t header_max_bytes; /* 0: 32 KiB */
     int idle_timeout_s; /* 0: 15; a request that does not arrive completely in this time ends */
     unsigned connections_max;
+    const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS. Read by open */
     weir_http_fn *handler;
     void *arg;
 } weir_http_conf;
@@ -48,6 +49,9 @@ const char *weir_http_header(const weir_http_req *req, const char *name); /* NUL
 const char *weir_http_query(const weir_http_req *req,
                             const char *name); /* percent-decoded; NULL when absent */
 weir_slice weir_http_body(const weir_http_req *req);
+/* Whatever the handler wants to find again with the request; NULL at first. */
+void weir_http_set_user(weir_http_req *req, void *user);
+void *weir_http_user(const weir_http_req *req);
 /* fn(arg) runs when the client went away (or shut down its sending side) before the reply; the
  * reply must still be called (it is then dropped). Costs two system calls: for requests that wait
  * long. fn NULL takes it back. */

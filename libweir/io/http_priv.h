@@ -59,6 +59,7 @@ struct weir_http_req {
         const char *name, *value;
     } headers[HTTP_RESPONSE_HEADERS_MAX];
     size_t nheaders;
+    void *user;
     weir_loop_fn *gone_fn;
     void *gone_arg;
     weir_loop_fd *gone_source;
@@ -81,6 +82,19 @@ struct weir_http {
     weir_http_req *pool;
     size_t npool;
 };
+
+/* http_tls.c: what the library needs for TLS; the key lives as long as this does. */
+typedef struct http_tls {
+    unsigned flags; /* 0: no TLS */
+    struct MHD_OptionItem options[4];
+    weir_arena *a;
+    char *key;
+    size_t key_bytes;
+} http_tls;
+/* Must be given to fini also after a failure. */
+WEIR_MUST_CHECK weir_rc weir_http_tls_read(http_tls *t, const weir_http_conf *conf,
+                                           weir_error *err);
+void weir_http_tls_fini(http_tls *t);
 
 /* A listening socket, non-blocking; *port is the one it got. */
 WEIR_MUST_CHECK weir_rc weir_http_listen(const weir_http_conf *conf, int *fd, int *port,

@@ -274,6 +274,16 @@ weir_slice weir_http_body(const weir_http_req *req)
     return weir_buf_slice(&req->body);
 }
 
+void weir_http_set_user(weir_http_req *req, void *user)
+{
+    req->user = user;
+}
+
+void *weir_http_user(const weir_http_req *req)
+{
+    return req->user;
+}
+
 static void on_gone_event(void *arg, unsigned events)
 {
     weir_http_req *req = arg;

@@ -31,6 +31,7 @@ weir_rc weir_loop_new(weir_loop **out, weir_error *err)
 {
     weir_loop *l = weir_xcalloc(1, sizeof *l);
     l->sigfd = -1;
+    l->hupfd = -1;
     l->epfd = epoll_create1(EPOLL_CLOEXEC);
     l->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void)pthread_mutex_init(&l->lock, NULL);
@@ -96,6 +97,7 @@ void weir_loop_free(weir_loop *l)
     }
     close_posts(l);
     weir_loop_signals_fini(l);
+    weir_loop_hangup_fini(l);
     while (l->fds) {
         weir_loop_del(l->fds);
     }

@@ -58,5 +58,8 @@ void weir_loop_wake(weir_loop *l); /* any thread: ends a wait early */
  * Blocks the signals for the process: call before any thread starts. */
 WEIR_MUST_CHECK weir_rc weir_loop_signals(weir_loop *l, weir_loop_fn *fn, void *arg,
                                           weir_error *err);
+/* Each SIGHUP calls fn on the loop. As above: before any thread starts. */
+WEIR_MUST_CHECK weir_rc weir_loop_on_hangup(weir_loop *l, weir_loop_fn *fn, void *arg,
+                                            weir_error *err);
 
 #endif

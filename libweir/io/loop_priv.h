@@ -52,6 +52,11 @@ struct weir_loop {
     weir_loop_fd *sig_source;
     weir_loop_fn *sig_fn;
     void *sig_arg;
+    /* SIGHUP */
+    int hupfd;
+    weir_loop_fd *hup_source;
+    weir_loop_fn *hup_fn;
+    void *hup_arg;
     /* from other threads, under lock */
     pthread_mutex_t lock;
     loop_hook *posts;
@@ -67,6 +72,7 @@ void weir_loop_timer_run(weir_loop *l, int64_t now_ms);
 void weir_loop_timer_sweep(weir_loop *l);
 void weir_loop_timer_fini(weir_loop *l);
 void weir_loop_signals_fini(weir_loop *l);
+void weir_loop_hangup_fini(weir_loop *l);
 /* Grows *items (of size bytes each) to hold one more; aborts when there is no memory. */
 void *weir_loop_grow(void *items, size_t n, size_t *cap, size_t size);
 

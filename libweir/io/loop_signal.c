@@ -1,4 +1,4 @@
-/* loop_signal.c - SIGTERM and SIGINT as loop events. */
+/* loop_signal.c - SIGTERM, SIGINT and SIGHUP as loop events. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -60,6 +60,49 @@ weir_rc weir_loop_signals(weir_loop *l, weir_loop_fn *fn, void *arg, weir_error 
     l->sig_source = weir_loop_add(l, l->sigfd, WEIR_LOOP_IN, on_signal, l, err);
     if (!l->sig_source) {
         weir_loop_signals_fini(l);
+        return WEIR_E_SYS;
+    }
+    return WEIR_OK;
+}
+
+static void on_hangup(void *arg, unsigned events)
+{
+    weir_loop *l = arg;
+    struct signalfd_siginfo info;
+    (void)events;
+    if (read(l->hupfd, &info, sizeof info) == (ssize_t)sizeof info) {
+        l->hup_fn(l->hup_arg);
+    }
+}
+
+void weir_loop_hangup_fini(weir_loop *l)
+{
+    weir_loop_del(l->hup_source);
+    l->hup_source = NULL;
+    if (l->hupfd >= 0) {
+        (void)close(l->hupfd);
+    }
+    l->hupfd = -1;
+}
+
+weir_rc weir_loop_on_hangup(weir_loop *l, weir_loop_fn *fn, void *arg, weir_error *err)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGHUP);
+    errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (errno != 0) {
+        return weir_fail_errno(err, "cannot block SIGHUP");
+    }
+    l->hupfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (l->hupfd < 0) {
+        return weir_fail_errno(err, "cannot open a signal descriptor");
+    }
+    l->hup_fn = fn;
+    l->hup_arg = arg;
+    l->hup_source = weir_loop_add(l, l->hupfd, WEIR_LOOP_IN, on_hangup, l, err);
+    if (!l->hup_source) {
+        weir_loop_hangup_fini(l);
         return WEIR_E_SYS;
     }
     return WEIR_OK;

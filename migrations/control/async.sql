@@ -36,21 +36,23 @@ LANGUAGE sql STABLE AS $$
       FROM (SELECT c.answer -> 'error') x(e);
 $$;
 
--- list: [{"id","name","body","correlation_id","traceparent"?,"priority","ordering_key"?,"delay_us"?,"deadline_us"?,"callback_url"?}…] in order.
+-- list: [{"id","name","body","correlation_id","traceparent"?,"priority","ordering_key"?,"delay_us"?,"deadline_us"?,"callback_url"?,
+-- "role"?,"claims"?,"caller"?}…] in order.
 -- A list given a second time, because the first answer was lost, changes nothing.
 CREATE OR REPLACE FUNCTION weir.accept_commands(list jsonb) RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO weir.command (id, name, body, correlation_id, traceparent, priority, ordering_key, blocked, due_at, deadline, callback_url)
+    INSERT INTO weir.command (id, name, body, correlation_id, traceparent, priority, ordering_key, blocked, due_at, deadline, callback_url,
+                              role, claims, caller)
     SELECT a.id, a.name, a.body, a.correlation_id, a.traceparent, a.priority, a.ordering_key,
            a.ordering_key IS NOT NULL AND (a.nth > 1 OR EXISTS (SELECT FROM weir.command e
                WHERE e.ordering_key = a.ordering_key AND e.state = 'accepted')),
            clock_timestamp() + coalesce(a.delay_us, 0) * interval '1 microsecond',
-           clock_timestamp() + a.deadline_us * interval '1 microsecond', a.callback_url
+           clock_timestamp() + a.deadline_us * interval '1 microsecond', a.callback_url, a.role, a.claims, a.caller
       FROM (SELECT r.*, row_number() OVER (PARTITION BY r.ordering_key ORDER BY r.ord) AS nth
               FROM ROWS FROM (jsonb_to_recordset(list) AS (id text, name text, body text, correlation_id text, traceparent text,
-                   priority smallint, ordering_key text, delay_us bigint, deadline_us bigint, callback_url text))
+                   priority smallint, ordering_key text, delay_us bigint, deadline_us bigint, callback_url text, role text, claims text, caller text))
                    WITH ORDINALITY AS r(id, name, body, correlation_id, traceparent, priority, ordering_key, delay_us, deadline_us,
-                                        callback_url, ord)) a
+                                        callback_url, role, claims, caller, ord)) a
      ORDER BY a.ord
         ON CONFLICT (id) DO NOTHING;
 $$;
@@ -74,8 +76,9 @@ LANGUAGE sql AS $$
      WHERE c.id = h.id AND h.blocked AND c.state = 'pending';
 $$;
 
-CREATE OR REPLACE FUNCTION weir.claim_commands(me int, most int)
-RETURNS TABLE (id text, name text, correlation_id text, traceparent text, ordering_key text, body text)
+DROP FUNCTION IF EXISTS weir.claim_commands(int, int); -- it may have had fewer columns
+CREATE FUNCTION weir.claim_commands(me int, most int)
+RETURNS TABLE (id text, name text, correlation_id text, traceparent text, ordering_key text, body text, role text, caller text)
 LANGUAGE sql AS $$
     WITH picked AS MATERIALIZED (
         SELECT d.id FROM generate_series(9, 0, -1) p, LATERAL (
@@ -86,7 +89,7 @@ LANGUAGE sql AS $$
     ), taken AS (
         UPDATE weir.command c SET owner = me FROM picked WHERE c.id = picked.id RETURNING c.*
     )
-    SELECT t.id, t.name, t.correlation_id, t.traceparent, t.ordering_key, t.body FROM taken t ORDER BY t.priority DESC, t.due_at, t.seq;
+    SELECT t.id, t.name, t.correlation_id, t.traceparent, t.ordering_key, t.body, t.role, t.claims::jsonb ->> 'sub' FROM taken t ORDER BY t.priority DESC, t.due_at, t.seq;
 $$;
 
 -- The end of a command: its state, and the callback that tells of it.
@@ -131,7 +134,12 @@ BEGIN
         RETURN jsonb_build_object('error', jsonb_build_object('sqlstate', '0A000', 'message',
             format('the command %s is not deployed any more', c.name)));
     END IF;
-    EXECUTE format('SELECT weir.%I($1, $2)', 'run_' || c.name) INTO r USING meta, c.body;
+    IF c.role IS NOT NULL AND to_regprocedure(format('%I.%I(text,text,text)', 'weir_as_' || c.role, c.name)) IS NULL THEN
+        r := jsonb_build_object('error', jsonb_build_object('sqlstate', '42501', 'message',
+            format('the role %s is not deployed any more', c.role)));
+    ELSE
+        r := weir.run_as(c.role, c.claims, c.name, meta, c.body);
+    END IF;
     IF r ? 'ok' THEN
         PERFORM weir.finish_command(c.id, 'completed', r, NULL);
         RETURN '{"ok": "completed"}';
@@ -270,7 +278,8 @@ BEGIN
 END $$;
 
 -- For GET /commands/{id}.
-CREATE OR REPLACE FUNCTION weir.command_documents(ids text[]) RETURNS TABLE (id text, finished boolean, version text, document text)
+DROP FUNCTION IF EXISTS weir.command_documents(text[]); -- it may have had fewer columns
+CREATE FUNCTION weir.command_documents(ids text[]) RETURNS TABLE (id text, finished boolean, version text, document text, caller text)
 LANGUAGE sql STABLE AS $$
     SELECT c.id, c.state <> 'accepted',
            CASE WHEN c.state = 'accepted' AND c.owner IS NOT NULL THEN 'running' ELSE c.state END || ':' || c.attempts, (weir.command_document(c)
@@ -279,7 +288,7 @@ LANGUAGE sql STABLE AS $$
                         THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END) END
            || CASE WHEN c.callback_url IS NULL THEN '{}'
                    ELSE jsonb_build_object('callback', coalesce((SELECT k.state FROM weir.callback k WHERE k.command_id = c.id LIMIT 1),
-                        CASE WHEN c.state = 'accepted' THEN 'waiting' ELSE 'acknowledged' END)) END)::text
+                        CASE WHEN c.state = 'accepted' THEN 'waiting' ELSE 'acknowledged' END)) END)::text, c.caller
       FROM weir.command c WHERE c.id = ANY (ids);
 $$;
 

@@ -1,8 +1,9 @@
 -- Several commands as one. Replaced as a whole when this file changes.
 
 -- body: [{"name","meta","arguments"}…]. All or none: one block, so one subtransaction around theirs. {"ok": [result…]}, or the error of the
--- first that failed, its pointer beginning with its place in the batch.
-CREATE OR REPLACE FUNCTION weir.run_batch(meta text, body text) RETURNS jsonb
+-- first that failed, its pointer beginning with its place in the batch. as_role and claims: on whose behalf, see roles.sql.
+DROP FUNCTION IF EXISTS weir.run_batch(text, text);
+CREATE OR REPLACE FUNCTION weir.run_batch(meta text, body text, as_role text DEFAULT NULL, claims text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     one     record;
@@ -10,7 +11,7 @@ DECLARE
     results jsonb[] := '{}';
 BEGIN
     FOR one IN SELECT e.v, e.i - 1 AS at FROM jsonb_array_elements(body::jsonb) WITH ORDINALITY AS e(v, i) ORDER BY e.i LOOP
-        EXECUTE format('SELECT weir.%I($1, $2)', 'run_' || (one.v ->> 'name')) INTO r USING one.v ->> 'meta', (one.v -> 'arguments')::text;
+        r := weir.run_as(as_role, claims, one.v ->> 'name', one.v ->> 'meta', (one.v -> 'arguments')::text);
         IF r ? 'ok' THEN
             results := results || (r -> 'ok');
         ELSE

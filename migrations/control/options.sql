@@ -25,7 +25,7 @@ LANGUAGE sql IMMUTABLE AS $$
       FROM (SELECT said -> 'error' ->> 'sqlstate') AS e(s);
 $$;
 
--- A wrapper with options {"key", "expected_version"} around it. Answers what the wrapper does, or 'replay <command id> <answer>' of the
+-- A wrapper with options {"key", "expected_version", "role", "claims"} around it. Answers what the wrapper does, or 'replay <command id> <answer>' of the
 -- command that had this key before: at most one command of a key is ever executed, because the key is taken in its transaction.
 CREATE OR REPLACE FUNCTION weir.run_with(command text, options text, meta text, body text) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -53,7 +53,7 @@ BEGIN
         END IF;
     END IF;
     PERFORM set_config('weir.expected_version', coalesce(wants ->> 'expected_version', ''), true);
-    EXECUTE format('SELECT weir.%I($1, $2)', 'run_' || command) INTO said USING meta, body;
+    said := weir.run_as(wants ->> 'role', wants ->> 'claims', command, meta, body);
     PERFORM set_config('weir.expected_version', '', true); -- the next command of this transaction has its own
     IF of_key IS NOT NULL AND weir.is_final(said) THEN
         UPDATE weir.idempotency SET reply = said WHERE key = of_key;

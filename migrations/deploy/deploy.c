@@ -144,6 +144,7 @@ static weir_rc steps(dep_run *d, const dep_appdir *app, weir_error *err)
     if (app) {
         rc = rc == WEIR_OK ? dep_schema_apply(d, app, err) : rc;
         rc = rc == WEIR_OK ? dep_commands_apply(d, app, err) : rc;
+        rc = rc == WEIR_OK ? dep_roles_apply(d, err) : rc;
     }
     rc = rc == WEIR_OK ? dep_publication_apply(d, err) : rc;
     if (app) {

@@ -23,6 +23,7 @@ WEIR_MUST_CHECK weir_rc dep_server_check(dep_run *d, weir_error *err); /* before
 WEIR_MUST_CHECK weir_rc dep_control_install(dep_run *d, weir_error *err);
 WEIR_MUST_CHECK weir_rc dep_schema_apply(dep_run *d, const dep_appdir *app, weir_error *err);
 WEIR_MUST_CHECK weir_rc dep_commands_apply(dep_run *d, const dep_appdir *app, weir_error *err);
+WEIR_MUST_CHECK weir_rc dep_roles_apply(dep_run *d, weir_error *err);
 WEIR_MUST_CHECK weir_rc dep_publication_apply(dep_run *d, weir_error *err);
 WEIR_MUST_CHECK weir_rc dep_models_apply(dep_run *d, const dep_appdir *app, weir_error *err);
 

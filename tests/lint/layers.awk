@@ -1,12 +1,14 @@
 # layers.awk - fails when a file includes something its folder may not see.
 # usage: tests/lint/files.sh c h | xargs awk -f tests/lint/layers.awk
 BEGIN {
-    lib = "libweir/base libweir/codec libweir/io"
+    lib = "libweir/base libweir/codec libweir/io libweir/auth"
     ok["libweir/base"] = "libweir/base"
     ok["libweir/codec"] = "libweir/base libweir/codec"
+    ok["libweir/auth"] = "libweir/base libweir/codec libweir/auth"
+    ok["libweir/gate"] = "libweir/gate " lib
     ok["libweir/io"] = "libweir/base libweir/io"
-    ok["write-service"] = "write-service " lib
-    ok["read-service"] = "read-service " lib
+    ok["write-service"] = "write-service libweir/gate " lib
+    ok["read-service"] = "read-service libweir/gate " lib
     ok["bridge"] = "bridge " lib
     ok["projector/sql"] = "projector/sql " lib
     ok["projector/engine"] = "projector/engine " lib
@@ -33,7 +35,7 @@ BEGIN {
     own["^<gmp"] = "^projector/engine/numeric"
     own["^<ini\\.h"] = "^libweir/base/settings"
     own["^<xxhash"] = "^libweir/base/hash"
-    own["^<openssl/"] = "^libweir/base/hmac"
+    own["^<openssl/"] = "^libweir/base/(hmac|crypt)"
     own["^<pthread"] = "^libweir/(base/queue|base/thread|io/)"
 }
 function dir(p) { sub(/\/?[^\/]*$/, "", p); return p }

@@ -132,12 +132,13 @@ static bool listens(void *service)
     return a.status == 200;
 }
 
-void wt_start(wt_service *s, const char *name, const char *uri, const char *more)
+static void start(wt_service *s, const char *scheme, const char *name, const char *uri,
+                  const char *more)
 {
     char path[256], text[1024], program[512];
     weir_error err = {0};
     s->port = fixture_free_port();
-    (void)snprintf(s->url, sizeof s->url, "http://127.0.0.1:%d", s->port);
+    (void)snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%d", scheme, s->port);
     (void)snprintf(path, sizeof path, "%s/%s.ini", wt_fx.dir, name);
     (void)snprintf(text, sizeof text, "[app]\nname=shop\n[postgres]\nuri=%s\n[write]\nport=%d\n%s",
                    uri, s->port, more);
@@ -149,13 +150,23 @@ void wt_start(wt_service *s, const char *name, const char *uri, const char *more
     fixture_wait(&wt_fx, listens, s, 5000, "weir-write to listen");
 }
 
+void wt_start(wt_service *s, const char *name, const char *uri, const char *more)
+{
+    start(s, "http", name, uri, more);
+}
+
+void wt_start_tls(wt_service *s, const char *name, const char *uri, const char *more)
+{
+    start(s, "https", name, uri, more);
+}
+
 const char *wt_fixture_sql(void)
 {
     weir_slice sql;
     weir_error err = {0};
     assert_rc(WEIR_OK, weir_file_read(commands, 1 << 20, wt_fx.a, &sql, &err), &err);
-    static const char *const more[] = {"control_0003", "control_0004", "collision",
-                                       "options",      "async",        "batch"};
+    static const char *const more[] = {"control_0003", "control_0004", "control_0005", "collision",
+                                       "options",      "async",        "batch",        "roles"};
     const char *text = sql.p;
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         const char *path =

@@ -36,6 +36,8 @@ int wt_up(const char *bin_dir, const char *sql_file);
 int wt_down(void **state);
 /* Another weir-write; more: further lines of its [write] section. Listens when this returns. */
 void wt_start(wt_service *s, const char *name, const char *uri, const char *more);
+/* The same, with TLS: clients must trust its authority. */
+void wt_start_tls(wt_service *s, const char *name, const char *uri, const char *more);
 const char *wt_fixture_sql(void); /* the text of sql_file */
 
 wt_answer wt_ask(const wt_service *s, const char *method, const char *path,

@@ -10,7 +10,7 @@
 static void meta(void **state)
 {
     (void)state;
-    wsvc_call call = {"place_order", "", ""};
+    wsvc_call call = {.name = "place_order"};
     wsvc_job j = {.call = &call, .id = "abc", .correlation_id = "say \"x\"\\"};
     weir_buf b;
     weir_buf_init(&b, 4096);
@@ -57,7 +57,7 @@ static void documents(void **state)
     assert_int_equal(json_array_size(json_object_get(doc, "commands")), 2);
     json_decref(doc);
     weir_buf_reset(&b);
-    wsvc_catalog_openapi(&c, "shop \"one\"", &b);
+    wsvc_catalog_openapi(&c, "shop \"one\"", true, &b);
     doc = parse(&b);
     assert_string_equal(json_string_value(json_object_get(doc, "openapi")), "3.1.0");
     json_t *paths = json_object_get(doc, "paths");

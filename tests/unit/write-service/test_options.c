@@ -7,7 +7,7 @@ static wsvc_options got;
 
 static weir_rc read3(const char *key, const char *match, const char *prefer)
 {
-    wsvc_options_text in = {key, match, prefer};
+    wsvc_options_text in = {.idempotency_key = key, .if_match = match, .prefer = prefer};
     weir_error err = {0};
     return wsvc_options_read(&got, &in, arena, &err);
 }
