@@ -31,6 +31,7 @@ weir_rc weir_grants_parse(weir_grants *out, const char *option, const char *text
 {
     weir_rc rc = WEIR_OK;
     *out = (weir_grants){0, WEIR_ARENA_ARRAY(a, weir_grant, WEIR_GRANTS_MAX)};
+    text = text ? text : "";
     for (const char *p = text + strspn(text, " \t"); *p && rc == WEIR_OK;) {
         size_t n = word_length(p);
         rc = add(out, option, weir_slice_of(p, n), a, err);

@@ -16,7 +16,8 @@ typedef struct weir_grants {
     weir_grant *g; /* in the order of the text */
 } weir_grants;
 
-/* Words separated by spaces. WEIR_E_INPUT names `option` and the word. Texts are in a. */
+/* Words separated by spaces; NULL is none. WEIR_E_INPUT names `option` and the word. Texts are in
+ * a. */
 WEIR_MUST_CHECK weir_rc weir_grants_parse(weir_grants *out, const char *option, const char *text,
                                           weir_arena *a, weir_error *err);
 /* A role's name as it may stand in the configuration: a-z 0-9 _, not beginning with a digit, at
