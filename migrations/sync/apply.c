@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
 #include "migrations/sync/apply_priv.h"
@@ -30,6 +31,9 @@ sync_apply *sync_apply_new(const sync_apply_conf *conf)
     weir_buf_init(&s->key, KEY_MAX_BYTES);
     sync_exec_init(&s->x);
     s->reread = conf->source_uri ? sync_reread_new(conf->source_uri) : NULL;
+    s->tell = sync_telling_new();
+    s->piece = sync_piece_new();
+    s->joining = sync_joining_new();
     return s;
 }
 
@@ -57,6 +61,9 @@ void sync_apply_free(sync_apply *s)
     forget_tables(s);
     sync_exec_fini(&s->x);
     sync_reread_free(s->reread);
+    sync_telling_free(s->tell);
+    sync_piece_free(s->piece);
+    sync_joining_free(s->joining);
     weir_map_free(s->tables);
     weir_map_free(s->maps);
     weir_map_free(s->sql);
@@ -74,17 +81,39 @@ void sync_apply_free(sync_apply *s)
 
 /* --- groups ---------------------------------------------------------------------------------- */
 
+/* Changes made here so long before the newest one that the source confirmed are known to it too:
+ * it takes them in the order of their commits, and that is nearly the order of their times. A row
+ * that is wrongly taken for known by one side is met by the other, which decides. */
+static void begin_group(sync_apply *s)
+{
+    int64_t known_us = sync_seen_newest(&s->seen) - (int64_t)SYNC_CAREFUL_MS * 1000;
+    s->known_us = known_us > s->seen.floor_us ? known_us : s->seen.floor_us;
+    s->group = true;
+}
+
+static bool careful(const sync_apply *s, const sync_tx *tx)
+{
+    return tx->commit_lsn <= s->careful_until ||
+           (s->have_origin && weir_mono_ms() < s->careful_until_ms);
+}
+
 static weir_rc begin_tx(void *self, const sync_tx *tx, weir_error *err)
 {
     sync_apply *s = self;
     bool loose = tx->commit_lsn <= s->loose_until;
     weir_rc rc = WEIR_OK;
+    if (!s->group) {
+        begin_group(s);
+    }
+    if (tx->kind != WEIR_FRAME_CHUNK) {
+        sync_piece_forget(s->piece); /* what was cut off begins anew */
+    }
     if (loose != s->loose) {
         rc = sync_apply_tables(s, err); /* strict and loose changes do not mix */
         s->loose = loose;
     }
     s->open = true;
-    s->acted = false;
+    s->careful = careful(s, tx);
     s->xid = tx->xid;
     if (tx->commit_lsn > s->newest_commit) {
         s->newest_commit = tx->commit_lsn;
@@ -93,17 +122,11 @@ static weir_rc begin_tx(void *self, const sync_tx *tx, weir_error *err)
     return rc;
 }
 
-static bool careful(const sync_apply *s, const sync_tx *tx)
+weir_rc sync_apply_route(sync_apply *s, weir_slice slot, const weir_relation *rel, sync_map **out,
+                         weir_error *err)
 {
-    return s->conf.each || tx->commit_lsn <= s->careful_until;
-}
-
-static weir_rc find_map(sync_apply *s, const weir_relation *rel, sync_map **out, weir_error *err)
-{
-    void **slot = weir_map_slot(
-        s->maps, (weir_slice){(const char *)&rel->version, sizeof rel->version}, NULL);
-    if (*slot) {
-        *out = *slot;
+    *out = weir_map_get(s->maps, slot);
+    if (*out) {
         return WEIR_OK;
     }
     sync_map *m = WEIR_ARENA_ARRAY(s->maps_arena, sync_map, 1);
@@ -118,13 +141,17 @@ static weir_rc find_map(sync_apply *s, const weir_relation *rel, sync_map **out,
         rc = sync_map_make(s->x.pg, rel, &route, ++s->next_id, s->maps_arena, m, err);
     }
     if (rc == WEIR_OK) {
-        *weir_map_slot(s->maps, (weir_slice){(const char *)&rel->version, sizeof rel->version},
-                       NULL) = m;
+        m->joining = sync_join_has(s, rel);
+        *weir_map_slot(s->maps, slot, NULL) = m;
         *out = m;
-    } else {
-        (void)weir_map_del(s->maps, (weir_slice){(const char *)&rel->version, sizeof rel->version});
     }
     return rc;
+}
+
+static weir_rc find_map(sync_apply *s, const weir_relation *rel, sync_map **out, weir_error *err)
+{
+    weir_slice slot = {(const char *)&rel->version, sizeof rel->version};
+    return sync_apply_route(s, slot, rel, out, err);
 }
 
 /* The collection of a target table; another layout of its rows first sends what is there. */
@@ -170,6 +197,9 @@ static weir_rc odd(const sync_map *m, weir_error *err)
 static weir_rc put(sync_apply *s, const sync_map *m, sync_op op, const weir_val *v, weir_error *err)
 {
     sync_table *t = NULL;
+    if (sync_tell_undecided(s, m, v)) {
+        return odd(m, err);
+    }
     weir_rc rc = find_table(s, m, &t, err);
     for (int tries = 0; rc == WEIR_OK && tries < 2; tries++) {
         switch (sync_rows_put(&t->rows, sync_apply_key(s, m, v), op, v, s->a)) {
@@ -202,11 +232,14 @@ static weir_rc fast_update(sync_apply *s, const sync_map *m, const weir_ev *ev, 
         ev->old_kind != WEIR_OLD_NONE ? sync_apply_values(s, m, &ev->old_row, NULL) : v;
     if (!same_key(m, v, old)) {
         sync_table *t = NULL;
+        if (s->have_origin && !sync_loose(s, m)) {
+            return odd(m, err);
+        }
         weir_rc rc = find_table(s, m, &t, err);
         rc = rc == WEIR_OK ? sync_apply_table(s, t, err) : rc;
         return rc == WEIR_OK ? sync_apply_move(s, m, v, old, err) : rc;
     }
-    bool upsert = s->loose && sync_apply_complete(m, v);
+    bool upsert = sync_loose(s, m) && sync_apply_complete(m, v);
     return put(s, m, upsert ? SYNC_OP_UPSERT : SYNC_OP_UPDATE, v, err);
 }
 
@@ -214,7 +247,7 @@ static weir_rc fast_row(sync_apply *s, const sync_map *m, const weir_ev *ev, wei
 {
     switch (ev->kind) {
     case WEIR_EV_INSERT:
-        return put(s, m, s->loose ? SYNC_OP_UPSERT : SYNC_OP_INSERT,
+        return put(s, m, sync_loose(s, m) ? SYNC_OP_UPSERT : SYNC_OP_INSERT,
                    sync_apply_values(s, m, &ev->new_row, NULL), err);
     case WEIR_EV_UPDATE: return fast_update(s, m, ev, err);
     case WEIR_EV_DELETE:
@@ -228,7 +261,7 @@ static weir_rc fast_row(sync_apply *s, const sync_map *m, const weir_ev *ev, wei
 static weir_rc read_row(sync_apply *s, const sync_map *m, const weir_ev *ev, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
-    if (!s->loose) {
+    if (!sync_loose(s, m)) {
         rc = sync_apply_tables(s, err);
         s->loose = true; /* until the next transaction begins */
     }
@@ -253,6 +286,9 @@ static weir_rc truncate_tables(sync_apply *s, const sync_tx *tx, const weir_ev *
     int n = 0;
     bool events = false;
     weir_rc rc = sync_apply_tables(s, err);
+    if (s->conf.trace) {
+        return rc; /* two ways: its rows were deleted first (tombstones.sql) */
+    }
     rc = rc == WEIR_OK ? before_commit(s, err) : rc;
     weir_buf_init(&b, 1 << 20);
     for (uint32_t i = 0; rc == WEIR_OK && i < ev->nrels; i++) {
@@ -296,16 +332,19 @@ static weir_rc row_event(sync_apply *s, const sync_tx *tx, const weir_relation *
     if (m->kind == SYNC_ROUTE_EVENTS) {
         return s->conf.on_event(s->conf.arg, tx, rel, ev, err);
     }
-    if (ev->kind == WEIR_EV_RANGE || ev->kind == WEIR_EV_COPIED) {
-        return WEIR_OK;
+    if (ev->kind == WEIR_EV_RANGE) {
+        return sync_piece_range(s, m, ev, err);
+    }
+    if (tx->kind == WEIR_FRAME_CHUNK && m->nkey > 0) {
+        sync_piece_name(s, m, sync_apply_values(s, m, &ev->new_row, NULL));
     }
     if (m->nkey == 0) {
         return sync_apply_keyless(s, m, ev, err);
     }
     if (ev->kind == WEIR_EV_READ) {
-        return read_row(s, m, ev, err);
+        return s->have_origin ? sync_apply_read(s, tx, m, ev, err) : read_row(s, m, ev, err);
     }
-    return careful(s, tx) ? sync_apply_row(s, tx, m, ev, err) : fast_row(s, m, ev, err);
+    return s->careful ? sync_apply_row(s, tx, m, ev, err) : fast_row(s, m, ev, err);
 }
 
 /* A group that failed for a reason of its rows comes again, row by row: then the reason has a row.
@@ -319,18 +358,20 @@ static weir_rc again(sync_apply *s, const sync_tx *tx, weir_rc rc, weir_error *e
     upto = s->newest_commit > upto ? s->newest_commit : upto;
     bool data = rc != WEIR_E_CONN && rc != WEIR_E_TIMEOUT && rc != WEIR_E_STATE &&
                 rc != WEIR_E_PROTO && (err->flags & (WEIR_EF_RETRY | WEIR_EF_FATAL)) == 0;
-    if (data && !s->conf.each && s->careful_until < upto) {
+    bool looked = s->careful_until >= upto;
+    if (data && !looked) {
         char lsn[WEIR_LSN_TEXT_MAX];
         WEIR_INFO("SYNC-CAREFUL", "flow=%s until=%s %s", s->conf.flow, weir_lsn_print(upto, lsn),
                   err->msg);
         s->careful_until = upto;
+        s->careful_until_ms = weir_mono_ms() + SYNC_CAREFUL_MS;
         err->flags |= WEIR_EF_RETRY;
         if (s->conf.counts) {
             atomic_fetch_add(&s->conf.counts->careful, 1);
         }
     }
     /* Somebody else wrote the same row at the same time: look again, a few times. */
-    if (data && s->conf.each) {
+    if (data && looked && s->have_origin) {
         s->retried = s->retried_lsn == upto ? s->retried + 1 : 1;
         s->retried_lsn = upto;
         if (s->retried < RETRIES && strncmp(err->sqlstate, "23", 2) == 0) {
@@ -347,6 +388,8 @@ static weir_rc event(void *self, const sync_tx *tx, const weir_relation *rel, co
     weir_rc rc = WEIR_OK;
     if (ev->kind == WEIR_EV_TRUNCATE) {
         rc = truncate_tables(s, tx, ev, err);
+    } else if (ev->kind == WEIR_EV_COPIED) {
+        rc = sync_join_copied(s, ev, err);
     } else if (rel) {
         rc = row_event(s, tx, rel, ev, err);
     }
@@ -399,17 +442,14 @@ static weir_rc mismatch(const sync_apply *s, weir_error *err)
 }
 
 /* The group's rows, its position, and the commit: the position is durable exactly with the rows. */
-static weir_rc commit_group(sync_apply *s, bool wait_durable, weir_error *err)
+static weir_rc commit_group(sync_apply *s, weir_error *err)
 {
     weir_rc rc = sync_apply_tables(s, err);
     rc = rc == WEIR_OK ? before_commit(s, err) : rc;
     rc = rc == WEIR_OK ? sync_apply_begin_tx(s, err) : rc;
+    rc = rc == WEIR_OK ? sync_tell_send(s, err) : rc;
     rc = rc == WEIR_OK ? send_origin(s, err) : rc;
     rc = rc == WEIR_OK ? send_position(s, err) : rc;
-    if (rc == WEIR_OK && !wait_durable) {
-        rc = sync_exec_send(&s->x, "async", "SET LOCAL synchronous_commit = off", 0, NULL, SYNC_ANY,
-                            NULL, err);
-    }
     rc = rc == WEIR_OK ? sync_exec_drain(&s->x, NULL, err) : rc;
     if (rc == WEIR_OK && s->x.mismatch) {
         rc = s->x.what
@@ -425,9 +465,9 @@ static weir_rc commit_group(sync_apply *s, bool wait_durable, weir_error *err)
     rc = rc == WEIR_OK ? sync_exec_drain(&s->x, NULL, err) : rc;
     if (rc == WEIR_OK) {
         s->in_tx = false;
-        s->place_moved = false;
-        s->unsynced = !wait_durable;
-        s->committed = wait_durable ? s->place : s->committed;
+        s->place_moved = s->group = false;
+        s->committed = s->place;
+        sync_tell_sent(s);
         if (s->conf.counts) {
             atomic_fetch_add(&s->conf.counts->groups, 1);
         }
@@ -435,45 +475,41 @@ static weir_rc commit_group(sync_apply *s, bool wait_durable, weir_error *err)
     return rc;
 }
 
-/* Without a change pgoutput would not tell of this transaction at all, and the other side would
- * take every later change of those rows for one that did not know of it. */
-static weir_rc leave_trace(sync_apply *s, weir_error *err)
+static void move_place(sync_apply *s, weir_cursor after)
 {
-    weir_rc rc = sync_apply_begin_tx(s, err);
-    return rc == WEIR_OK ? sync_exec_send(&s->x, "trace",
-                                          "SELECT pg_logical_emit_message(true, 'weir.sync', '')",
-                                          0, NULL, SYNC_ANY, NULL, err)
-                         : rc;
+    s->open = false;
+    if (!sync_piece_open(s->piece)) {
+        s->place = after;
+        s->place_moved = true;
+    }
 }
 
 static weir_rc commit_tx(void *self, const sync_tx *tx, weir_error *err)
 {
     sync_apply *s = self;
-    s->open = false;
-    s->place = tx->after;
-    s->place_moved = true;
-    if (!s->conf.each) {
-        return WEIR_OK;
+    (void)err;
+    move_place(s, tx->after);
+    if (s->conf.trace && tx->kind == WEIR_FRAME_TX) {
+        sync_tell_note(s, tx->commit_us);
     }
-    weir_rc rc = s->conf.trace && !s->acted ? leave_trace(s, err) : WEIR_OK;
-    if (rc != WEIR_OK || !s->in_tx) {
-        return again(s, tx, rc, err);
-    }
-    /* Durable with the batch's last: until then nothing is acknowledged. */
-    return again(s, tx, commit_group(s, false, err), err);
+    return WEIR_OK;
+}
+
+static weir_rc told(void *self, const sync_tx *tx, weir_slice content, weir_error *err)
+{
+    sync_apply *s = self;
+    (void)tx;
+    return s->conf.trace ? sync_tell_hear(s, content, err) : WEIR_OK;
 }
 
 static weir_rc skip_tx(void *self, const sync_tx *tx, weir_error *err)
 {
     sync_apply *s = self;
-    (void)err;
-    s->open = false;
-    s->place = tx->after;
-    s->place_moved = true;
-    if (s->conf.origin && tx->origin.n > 0) {
-        sync_seen_add(&s->seen, tx->commit_us);
+    if (tx->kind == WEIR_FRAME_TX) {
+        sync_piece_forget(s->piece);
     }
-    return WEIR_OK;
+    move_place(s, tx->after);
+    return again(s, tx, sync_tell_heard(s, tx, err), err);
 }
 
 static weir_rc flush(void *self, bool caught_up, weir_cursor *durable, weir_error *err)
@@ -482,9 +518,10 @@ static weir_rc flush(void *self, bool caught_up, weir_cursor *durable, weir_erro
     weir_rc rc = WEIR_OK;
     (void)caught_up;
     bool far = s->place.lsn > s->committed.lsn + POSITION_EVERY_BYTES;
-    if (!s->open && (s->in_tx || s->norder > 0 || far || s->unsynced ||
+    if (!s->open && (s->in_tx || s->norder > 0 || far || sync_tell_due(s) ||
                      (s->conf.before_commit && s->place_moved))) {
-        rc = commit_group(s, true, err);
+        rc = commit_group(s, err);
+        rc = rc == WEIR_OK ? sync_apply_prune(s, err) : rc;
     } else {
         rc = sync_apply_tables(s, err); /* the transaction goes on in the next batch */
         rc = rc == WEIR_OK ? sync_exec_drain(&s->x, NULL, err) : rc;
@@ -492,6 +529,7 @@ static weir_rc flush(void *self, bool caught_up, weir_cursor *durable, weir_erro
             rc = mismatch(s, err);
         }
     }
+    sync_join_ask(s);
     weir_arena_reset(s->a);
     *durable = s->committed;
     return again(s, NULL, rc, err);
@@ -510,132 +548,17 @@ weir_rc sync_apply_begin_tx(sync_apply *s, weir_error *err)
     return sync_exec_send(&s->x, "begin", "BEGIN", 0, NULL, SYNC_ANY, NULL, err);
 }
 
-static weir_rc lock_flow(sync_apply *s, weir_error *err)
-{
-    weir_pg_rows *rows = NULL;
-    const char *params[] = {s->conf.flow};
-    weir_rc rc = weir_pg_query(
-        s->x.pg, "SELECT pg_try_advisory_lock(hashtextextended('weir_sync ' || $1, 0))", 1, params,
-        &rows, err);
-    if (rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] != 't') {
-        rc = weir_fail(err, WEIR_E_CONFLICT, WEIR_EF_RETRY,
-                       "another weir-sync writes flow %s into this target", s->conf.flow);
-    }
-    weir_pg_rows_free(rows);
-    return rc;
-}
-
-static weir_rc setup_session(sync_apply *s, weir_error *err)
-{
-    weir_error denied;
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_query(s->x.pg, "SELECT current_setting('track_commit_timestamp') = 'on'",
-                               0, NULL, &rows, err);
-    if (rc != WEIR_OK) {
-        return rc;
-    }
-    s->tracked = weir_pg_valuez(rows, 0, 0)[0] == 't';
-    weir_pg_rows_free(rows);
-    if (weir_pg_query(s->x.pg, "SET session_replication_role = replica", 0, NULL, NULL, &denied) !=
-        WEIR_OK) {
-        WEIR_WARN(
-            "SYNC-TRIGGERS-FIRE",
-            "flow=%s the target's triggers and foreign keys act on what is applied: GRANT SET "
-            "ON PARAMETER session_replication_role to its user to have them quiet",
-            s->conf.flow);
-    }
-    if (!s->conf.origin) {
-        return WEIR_OK;
-    }
-    if (!s->tracked) {
-        return weir_fail(err, WEIR_E_STATE, 0,
-                         "conflicts are decided by commit times: ALTER SYSTEM SET "
-                         "track_commit_timestamp = on and restart the database flow %s writes to",
-                         s->conf.flow);
-    }
-    const char *params[] = {s->conf.origin};
-    rc = weir_pg_query(s->x.pg,
-                       "SELECT CASE WHEN EXISTS (SELECT FROM pg_replication_origin WHERE roname = "
-                       "$1) THEN 0 ELSE pg_replication_origin_create($1) END",
-                       1, params, NULL, err);
-    if (rc == WEIR_OK) {
-        rc = weir_pg_query(s->x.pg, "SELECT pg_replication_origin_session_setup($1)", 1, params,
-                           NULL, err);
-    }
-    if (rc != WEIR_OK) {
-        weir_error_wrap(err,
-                        "replication origin %s (superuser, or GRANT EXECUTE on the "
-                        "pg_replication_origin functions)",
-                        s->conf.origin);
-        if (strcmp(err->sqlstate, "55006") == 0) {
-            err->flags |= WEIR_EF_RETRY; /* the old session is about to end */
-        }
-        return rc;
-    }
-    s->have_origin = true;
-    rc = weir_pg_query(s->x.pg, "SELECT roident FROM pg_replication_origin WHERE roname = $1", 1,
-                       params, &rows, err);
-    s->origin_id = rc == WEIR_OK ? weir_pg_i64(rows, 0, 0) : 0;
-    if (rc == WEIR_OK) {
-        weir_pg_rows_free(rows);
-    }
-    return rc;
-}
-
-static weir_rc read_position(sync_apply *s, bool *known, weir_error *err)
-{
-    weir_pg_rows *rows = NULL;
-    const char *params[] = {s->conf.flow};
-    weir_rc rc = weir_pg_query(
-        s->x.pg,
-        "SELECT lsn, sub, system_id, loose_until - '0/0'::pg_lsn, seen_us FROM weir_sync.position "
-        "WHERE flow = $1",
-        1, params, &rows, err);
-    if (rc != WEIR_OK) {
-        return rc;
-    }
-    *known = weir_pg_nrows(rows) > 0;
-    int64_t floor_us = 0;
-    if (*known) {
-        (void)weir_lsn_parse(weir_pg_value(rows, 0, 0), &s->committed.lsn);
-        s->committed.sub = (uint32_t)weir_pg_i64(rows, 0, 1);
-        s->loose_until = (uint64_t)weir_pg_i64(rows, 0, 3);
-        floor_us = weir_pg_i64(rows, 0, 4);
-        const char *id = weir_pg_valuez(rows, 0, 2);
-        if (s->conf.system_id && id[0] && strcmp(id, s->conf.system_id) != 0) {
-            rc = weir_fail(err, WEIR_E_STATE, 0,
-                           "flow %s was begun from another database cluster (system id %s, now %s)",
-                           s->conf.flow, id, s->conf.system_id);
-        }
-    }
-    weir_pg_rows_free(rows);
-    s->place = s->committed;
-    sync_seen_fini(&s->seen);
-    sync_seen_init(&s->seen, floor_us);
-    return rc;
-}
-
 static weir_rc resume(void *self, bool *known, weir_cursor *durable, weir_error *err)
 {
     sync_apply *s = self;
     forget_tables(s);
     sync_exec_fini(&s->x); /* whatever was open there is rolled back */
-    s->in_tx = s->open = s->loose = s->have_origin = s->place_moved = false;
-    s->unsynced = false;
+    s->in_tx = s->open = s->loose = s->have_origin = s->place_moved = s->group = false;
     s->newest_commit = 0;
-    weir_pg_conf pc = {.uri = s->conf.uri,
-                       .application_name =
-                           weir_arena_printf(s->maps_arena, "weir-sync %s", s->conf.flow),
-                       .wait_max_ms = 600000};
-    weir_rc rc = weir_pg_open(&s->x.pg, &pc, err);
-    if (rc != WEIR_OK) {
-        weir_error_wrap(err, "the target");
-        return rc;
-    }
-    rc = sync_schema(s->x.pg, err);
-    rc = rc == WEIR_OK ? lock_flow(s, err) : rc;
-    rc = rc == WEIR_OK ? setup_session(s, err) : rc;
-    rc = rc == WEIR_OK ? read_position(s, known, err) : rc;
+    sync_piece_forget(s->piece);
+    weir_rc rc = sync_apply_connect(s, known, err);
+    rc = rc == WEIR_OK ? sync_tell_resume(s, err) : rc;
+    rc = rc == WEIR_OK ? sync_join_resume(s, err) : rc;
     *durable = s->committed;
     return rc;
 }
@@ -648,5 +571,6 @@ sync_dest sync_apply_dest(sync_apply *s)
                        .event = event,
                        .commit = commit_tx,
                        .skip = skip_tx,
+                       .told = told,
                        .flush = flush};
 }

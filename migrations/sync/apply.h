@@ -43,7 +43,9 @@ typedef struct sync_apply_counts {
 
 typedef struct sync_apply_conf {
     const char *uri;        /* of the target; secret */
-    const char *source_uri; /* of the source, for moved rows while loose (reread.h); secret */
+    const char *source_uri; /* of the source, for rows that did not come whole (reread.h); secret;
+                               NULL: what is missing stays as it is */
+    const char *feed; /* of the bridge, asked for the rows of tables that join; NULL: none do */
     const char *flow; /* names the position in weir_sync.position; one applier per flow at a time */
     const char *system_id; /* NULL: not checked */
     /* Where a table's rows go; strings must live until close. NULL fn: the same names, rules as
@@ -60,11 +62,13 @@ typedef struct sync_apply_conf {
     void *arg;
     sync_rules rules;
     /* Two ways: */
-    const char *origin; /* replication origin our transactions carry; NULL: none (one way) */
+    const char *origin; /* replication origin our transactions carry, by which we know who wrote a
+                           row; NULL: nobody asks */
     bool from_source;   /* this flow brings the source's changes (ties and priority) */
-    bool trace; /* a transaction that changes nothing here still leaves a message in the WAL:
-                   the other side must learn that it was seen */
-    bool each;  /* one target transaction per source transaction, every row is looked at */
+    bool trace; /* the other flow is told what we took over (tell.h), also what changed nothing */
+    int64_t tombstones_keep_ms; /* 0: they are not ours to remove */
+    bool defers;  /* conflicts keep what is there: the other flow decides them, and tells */
+    bool decides; /* conflicts are decided here, and the other flow is told what the row is now */
     sync_apply_counts *counts;
 } sync_apply_conf;
 

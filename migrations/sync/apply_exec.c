@@ -1,11 +1,11 @@
 /* apply_exec.c - what a group's tables hold becomes statements: arrays, COPY, single rows. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "libweir/base/xalloc.h"
 #include "libweir/codec/lsn.h"
 #include "migrations/sync/apply_priv.h"
-#include "migrations/sync/literal.h"
 
 enum {
     COPY_FROM_ROWS = 200, /* fewer inserts go as arrays, without leaving the pipeline */
@@ -90,14 +90,18 @@ static const char *make_sql(sync_apply *s, const sync_map *m, char kind, const s
     switch (kind) {
     case 'i': return sync_sql_insert(m, a, false);
     case 'p': return sync_sql_insert(m, a, true);
-    case 'u': return sync_sql_update(m, a, mask);
-    case 'd': return sync_sql_delete(m, a);
+    case 'u': return sync_sql_update(m, a, mask, false);
+    case 'v': return sync_sql_update(m, a, mask, true);
+    case 'd': return sync_sql_delete(m, a, false);
+    case 'e': return sync_sql_delete(m, a, true);
+    case 't': return sync_sql_deleted(m, a);
     case 'c': return sync_sql_copy(m, a);
     case 'I': return sync_sql_row_insert(m, a, mask);
     case 'U': return sync_sql_row_update(m, a, mask, false);
     case 'M': return sync_sql_row_update(m, a, mask, true);
     case 'D': return sync_sql_row_delete(m, a);
     case 'L': return sync_sql_row_look(m, a, s->tracked);
+    case 'T': return sync_sql_row_deleted(m, a);
     case 'J': return sync_sql_row_json(m, a);
     case 'X': return sync_sql_whole_delete(m, a);
     default: return sync_sql_whole_update(m, a, mask);
@@ -150,36 +154,46 @@ static weir_buf *column_buffer(sync_apply *s, size_t i)
     return &s->wide[i];
 }
 
+const char *sync_apply_array(sync_apply *s, size_t slot, sync_row *const *list, size_t n,
+                             uint16_t col)
+{
+    weir_buf *b = column_buffer(s, slot);
+    weir_buf_u8(b, '{');
+    for (size_t r = 0; r < n; r++) {
+        if (r) {
+            weir_buf_u8(b, ',');
+        }
+        sync_put_element(b, &list[r]->v[col]);
+    }
+    weir_buf_put(b, "}", 2); /* with the NUL */
+    return b->failed ? NULL : b->p;
+}
+
 /* The rows list[0…n) as one array per column of the mask. */
 static weir_rc send_arrays(sync_apply *s, const sync_map *m, char kind, const sync_mask *mask,
                            sync_row *const *list, size_t n, weir_error *err)
 {
-    const char **params = weir_xcalloc(m->n, sizeof *params);
+    const char **params = weir_xcalloc((size_t)m->n + 2, sizeof *params);
+    bool guarded = kind == 'v' || kind == 'e' || kind == 't';
     int nparams = 0;
     bool failed = false;
     for (uint16_t i = 0; i < m->n; i++) {
         if (!sync_mask_has(mask, i)) {
             continue;
         }
-        weir_buf *b = column_buffer(s, (size_t)nparams);
-        weir_buf_u8(b, '{');
-        for (size_t r = 0; r < n; r++) {
-            if (r) {
-                weir_buf_u8(b, ',');
-            }
-            sync_put_element(b, &list[r]->v[i]);
-        }
-        weir_buf_put(b, "}", 2); /* with the NUL */
-        failed = failed || b->failed;
+        params[nparams] = sync_apply_array(s, (size_t)nparams, list, n, i);
+        failed = failed || !params[nparams];
         nparams++;
     }
-    for (int i = 0; i < nparams; i++) {
-        params[i] = s->wide[i].p;
+    if (guarded) {
+        params[nparams++] = weir_arena_printf(s->a, "%" PRId64, s->origin_id);
+        params[nparams++] = weir_arena_printf(s->a, "%" PRId64, s->known_us);
     }
-    int64_t expect = s->loose || kind == 'p' ? SYNC_ANY : (int64_t)n;
+    int64_t expect = sync_loose(s, m) || kind == 'p' ? SYNC_ANY : kind == 't' ? 0 : (int64_t)n;
     weir_rc rc = failed
                      ? weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too many bytes at once", m->plain)
-                     : run(s, m, kind, kind == 'u' ? mask : NULL, nparams, params, expect, err);
+                     : run(s, m, kind, kind == 'u' || kind == 'v' ? mask : NULL, nparams, params,
+                           expect, err);
     free(params);
     return rc;
 }
@@ -247,6 +261,12 @@ static bool same_mask(const sync_mask *a, const sync_mask *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+/* Who last changed a row matters, and is known. */
+static bool guards(const sync_apply *s, const sync_map *m)
+{
+    return s->have_origin && !sync_loose(s, m);
+}
+
 /* Updates by which columns they bring: mostly all, so mostly one statement. */
 static weir_rc send_updates(sync_apply *s, const sync_map *m, sync_row **list, size_t n,
                             weir_error *err)
@@ -265,7 +285,7 @@ static weir_rc send_updates(sync_apply *s, const sync_map *m, sync_row **list, s
                 list[left++] = list[i];
             }
         }
-        rc = send_slices(s, m, 'u', &mask, same, k, err);
+        rc = send_slices(s, m, guards(s, m) ? 'v' : 'u', &mask, same, k, err);
         n = left;
     }
     return rc;
@@ -304,9 +324,12 @@ weir_rc sync_apply_table(sync_apply *s, sync_table *t, weir_error *err)
     if (!d || !u || !p || !ins) {
         return weir_fail(err, WEIR_E_LIMIT, 0, "table %s: a group is too large", m->plain);
     }
-    rc = send_slices(s, m, 'd', &keys, d, nd, err);
+    rc = send_slices(s, m, guards(s, m) ? 'e' : 'd', &keys, d, nd, err);
     rc = rc == WEIR_OK ? send_updates(s, m, u, nu, err) : rc;
     rc = rc == WEIR_OK ? send_slices(s, m, 'p', &all, p, np, err) : rc;
+    if (rc == WEIR_OK && guards(s, m) && s->conf.trace) {
+        rc = send_slices(s, m, 't', &keys, ins, ni, err);
+    }
     if (rc == WEIR_OK) {
         rc = ni >= COPY_FROM_ROWS ? send_copy(s, m, ins, ni, err)
                                   : send_slices(s, m, 'i', &all, ins, ni, err);
@@ -369,8 +392,8 @@ weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, con
     const char **params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *params);
     sync_mask present = sync_apply_present(m, v);
     weir_rc rc = WEIR_OK;
-    s->acted = true;
-    if (s->loose) {
+    bool loose = sync_loose(s, m);
+    if (loose) {
         /* at most one of the two keys is left after this */
         weir_buf sql;
         char name[64];
@@ -392,9 +415,9 @@ weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, con
     }
     if (rc == WEIR_OK) {
         int n = sync_apply_params(s, m, v, &present, old, params);
-        rc = run(s, m, s->loose ? 'M' : 'U', &present, n, params, s->loose ? SYNC_ANY : 1, err);
+        rc = run(s, m, loose ? 'M' : 'U', &present, n, params, loose ? SYNC_ANY : 1, err);
     }
-    if (rc == WEIR_OK && s->loose) {
+    if (rc == WEIR_OK && loose) {
         rc = sync_apply_complete(m, v) ? upsert_whole(s, m, v, err) : read_again(s, m, v, err);
     }
     if (s->conf.counts) {
@@ -447,7 +470,10 @@ static weir_rc in_copy(sync_apply *s, const sync_map *m, bool *known, weir_error
 weir_rc sync_apply_keyless(sync_apply *s, const sync_map *m, const weir_ev *ev, weir_error *err)
 {
     bool known = false;
-    if (s->loose && ev->kind != WEIR_EV_READ) {
+    if (ev->kind == WEIR_EV_READ) {
+        return sync_piece_keyless(s, m, ev, err);
+    }
+    if (s->loose) {
         weir_rc checked = in_copy(s, m, &known, err);
         if (checked != WEIR_OK || known) {
             return checked;
@@ -462,8 +488,7 @@ weir_rc sync_apply_keyless(sync_apply *s, const sync_map *m, const weir_ev *ev, 
         sync_mask_set(&all, i);
     }
     int n = 0;
-    s->acted = true;
-    if (ev->kind == WEIR_EV_INSERT || ev->kind == WEIR_EV_READ) {
+    if (ev->kind == WEIR_EV_INSERT) {
         v = sync_apply_values(s, m, &ev->new_row, NULL);
         n = sync_apply_params(s, m, v, &all, NULL, params);
         rc = run(s, m, 'I', &all, n, params, 1, err);

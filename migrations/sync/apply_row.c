@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
@@ -23,7 +24,8 @@ typedef struct wish {
 
 /* Strings of one conflict, in the group's arena. */
 typedef struct record {
-    const char *kind, *policy, *resolution;
+    const char *id; /* there is one already */
+    const char *tab, *kind, *policy, *resolution;
     const char *key, *local_row, *remote_row, *local_us, *remote_us, *lsn;
 } record;
 
@@ -52,47 +54,10 @@ static void judge(const sync_apply *s, const weir_pg_rows *rows, sync_local *loc
     local->unknown = local->has_time && !brought && !sync_seen_has(&s->seen, local->us);
 }
 
-/* The key as the trigger that notes deletes spells it: columns by name. */
-static const char *key_expr(sync_apply *s, const sync_map *m)
-{
-    weir_buf b;
-    uint16_t order[32];
-    for (uint16_t i = 0; i < m->nkey; i++) {
-        uint16_t k = i;
-        for (; k > 0 && strcmp(m->col[m->key[order[k - 1]]].name, m->col[m->key[i]].name) > 0;
-             k--) {
-            order[k] = order[k - 1];
-        }
-        order[k] = i;
-    }
-    weir_buf_init(&b, 1 << 20);
-    weir_buf_printf(&b,
-                    "SELECT (extract(epoch FROM o.timestamp) * 1000000)::bigint - 946684800000000, "
-                    "o.roident FROM weir_sync.tombstone d, LATERAL "
-                    "pg_xact_commit_timestamp_origin(d.xid::xid) o WHERE d.tab = %s AND d.key = "
-                    "jsonb_build_array(",
-                    weir_pg_literal(s->a, weir_slice_z(m->table)));
-    for (uint16_t i = 0; i < m->nkey; i++) {
-        weir_buf_printf(&b, "%s$%d::%s", i ? ", " : "", order[i] + 1,
-                        m->col[m->key[order[i]]].type);
-    }
-    weir_buf_putz(&b, ")::text");
-    const char *z = weir_arena_dupz(s->maps_arena, weir_buf_slice(&b));
-    weir_buf_fini(&b);
-    return z;
-}
-
 static weir_rc look_tombstone(sync_apply *s, wish *w, int n, weir_error *err)
 {
-    char name[64];
     weir_pg_rows *rows = NULL;
-    (void)snprintf(name, sizeof name, "T%d", w->m->id);
-    void **slot = weir_map_slot(s->sql, weir_slice_z(name), NULL);
-    if (!*slot) {
-        *slot = (void *)(uintptr_t)key_expr(s, w->m);
-    }
-    weir_rc rc = sync_exec_send(&s->x, name, *slot, n, w->params, SYNC_ANY, w->m->plain, err);
-    rc = rc == WEIR_OK ? sync_exec_drain(&s->x, &rows, err) : rc;
+    weir_rc rc = ask(s, w->m, 'T', n, w->params, &rows, err);
     if (rc == WEIR_OK && weir_pg_nrows(rows) > 0) {
         w->local.deleted = true;
         judge(s, rows, &w->local);
@@ -117,11 +82,16 @@ static weir_rc look(sync_apply *s, wish *w, weir_error *err)
     if (!w->local.there && s->have_origin) {
         rc = look_tombstone(s, w, n, err);
     }
+    /* We decided on it, and the other side did not know of that either. */
+    if (rc == WEIR_OK && s->conf.decides && sync_tell_undecided(s, w->m, w->v)) {
+        w->local.unknown = true;
+        w->local.deleted = !w->local.there;
+    }
     /* Without origins only an insert that meets a row is a conflict. */
     if (!s->have_origin && w->change != SYNC_CHANGE_INSERT) {
         w->local.unknown = false;
     }
-    if (s->loose) {
+    if (sync_loose(s, w->m)) {
         w->local.unknown = false;
     }
     return rc;
@@ -135,7 +105,6 @@ static weir_rc act(sync_apply *s, wish *w, char kind, const sync_mask *mask, con
     char name[64];
     const char *sql = sync_apply_stmt(s, w->m, kind, mask, name);
     int n = sync_apply_params(s, w->m, w->v, mask, key, w->params);
-    s->acted = true;
     return sync_exec_send(&s->x, name, sql ? sql : "", n, w->params, 1, w->m->plain, err);
 }
 
@@ -149,6 +118,22 @@ static void count(sync_apply *s, const wish *w)
     }
 }
 
+/* Columns that were not sent, from the source. *done false: the row is not there any more, or there
+ * is nobody to ask. */
+static weir_rc complete(sync_apply *s, wish *w, bool *done, weir_error *err)
+{
+    const weir_val *now = NULL;
+    uint64_t after = 0;
+    *done = sync_apply_complete(w->m, w->v);
+    if (*done || !s->reread) {
+        return WEIR_OK;
+    }
+    weir_rc rc = sync_reread_row(s->reread, w->m, w->v, w->tx->xid, s->a, &now, &after, err);
+    *done = now != NULL;
+    w->v = now ? now : w->v;
+    return rc;
+}
+
 /* The wish comes true. *done false: a row that is not there cannot be made from what came. */
 static weir_rc grant(sync_apply *s, wish *w, bool *done, weir_error *err)
 {
@@ -157,12 +142,13 @@ static weir_rc grant(sync_apply *s, wish *w, bool *done, weir_error *err)
     if (w->change == SYNC_CHANGE_DELETE) {
         return w->local.there ? act(s, w, 'D', NULL, w->v, err) : WEIR_OK;
     }
+    weir_rc rc = w->local.there ? WEIR_OK : complete(s, w, done, err);
     sync_mask present = sync_apply_present(w->m, w->v);
-    if (w->local.there) {
-        return act(s, w, 'U', &present, w->v, err);
+    if (rc != WEIR_OK || !*done) {
+        return rc;
     }
-    *done = sync_apply_complete(w->m, w->v);
-    return *done ? act(s, w, 'I', &present, NULL, err) : WEIR_OK;
+    return w->local.there ? act(s, w, 'U', &present, w->v, err)
+                          : act(s, w, 'I', &present, NULL, err);
 }
 
 /* --- the record ------------------------------------------------------------------------------ */
@@ -198,26 +184,14 @@ static const char *remote_json(sync_apply *s, const wish *w)
     return z;
 }
 
-static const char *key_json(sync_apply *s, const wish *w)
-{
-    weir_buf b;
-    weir_buf_init(&b, JSON_MAX_BYTES);
-    for (uint16_t i = 0; i < w->m->nkey; i++) {
-        weir_buf_putz(&b, i ? ", " : "[");
-        put_json(&b, &w->v[w->m->key[i]]);
-    }
-    weir_buf_putz(&b, "]");
-    const char *z = b.failed ? NULL : weir_arena_dupz(s->a, weir_buf_slice(&b));
-    weir_buf_fini(&b);
-    return z;
-}
-
 static weir_rc fill_record(sync_apply *s, wish *w, sync_conflict_kind kind, record *r,
                            weir_error *err)
 {
     weir_pg_rows *rows = NULL;
     char lsn[WEIR_LSN_TEXT_MAX];
-    *r = (record){.kind = sync_conflict_name(kind), .policy = sync_policy_name(w->m->rules.policy)};
+    *r = (record){.tab = w->m->plain,
+                  .kind = sync_conflict_name(kind),
+                  .policy = sync_policy_name(w->m->rules.policy)};
     weir_rc rc = WEIR_OK;
     if (w->local.there) {
         int n = sync_apply_params(s, w->m, NULL, NULL, w->v, w->params);
@@ -227,7 +201,7 @@ static weir_rc fill_record(sync_apply *s, wish *w, sync_conflict_kind kind, reco
         r->local_row = weir_arena_dupz(s->a, weir_pg_value(rows, 0, 0));
     }
     weir_pg_rows_free(rows);
-    r->key = key_json(s, w);
+    r->key = sync_tell_key(s, w->m, w->v);
     r->remote_row = remote_json(s, w);
     r->local_us = w->local.has_time ? weir_arena_printf(s->a, "%" PRId64, w->local.us) : NULL;
     r->remote_us = weir_arena_printf(s->a, "%" PRId64, w->tx->commit_us);
@@ -252,6 +226,12 @@ static void record_params(const sync_apply *s, const wish *w, const record *r, c
 static weir_rc keep_record(sync_apply *s, const wish *w, const record *r, weir_error *err)
 {
     const char *params[11];
+    if (r->id) {
+        const char *decided[] = {r->id, r->resolution};
+        return sync_exec_send(&s->x, "resolved",
+                              "UPDATE weir_sync.conflict SET resolution = $2 WHERE id = $1::bigint",
+                              2, decided, SYNC_ANY, NULL, err);
+    }
     record_params(s, w, r, params);
     if (s->conf.counts) {
         atomic_fetch_add(&s->conf.counts->conflicts, 1);
@@ -267,16 +247,37 @@ static weir_rc stop(sync_apply *s, const wish *w, record *r, weir_error *err)
     record_params(s, w, r, params);
     weir_rc rc = sync_exec_plain(&s->x, err);
     rc = rc == WEIR_OK ? weir_pg_query(s->x.pg, "ROLLBACK", 0, NULL, NULL, err) : rc;
-    rc = rc == WEIR_OK ? weir_pg_query(s->x.pg, record_sql, 11, params, NULL, err) : rc;
+    rc = rc == WEIR_OK && !r->id ? weir_pg_query(s->x.pg, record_sql, 11, params, NULL, err) : rc;
     s->in_tx = false;
     if (rc != WEIR_OK) {
         return rc;
     }
     return weir_fail(err, WEIR_E_STATE, 0,
-                     "table %s: %s at key %.100s: the policy is to stop; see weir_sync.conflict in "
-                     "the target, mend the row there or set conflict/missing in the SYNC.ini, then "
-                     "resume",
-                     w->m->plain, r->kind, r->key ? r->key : "?");
+                     "table %s: %s at key %.60s: the policy is to stop. Set resolution to 'apply' "
+                     "or 'keep' in weir_sync.conflict of the database flow %s writes to, or mend "
+                     "the row, or change the policy; then start again",
+                     w->m->plain, r->kind, r->key ? r->key : "?", s->conf.flow);
+}
+
+/* Has somebody said in its record what shall be done? */
+static weir_rc ask_operator(sync_apply *s, record *r, sync_verdict *verdict, weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    const char *params[] = {s->conf.flow, r->tab, r->key, r->lsn};
+    weir_rc rc = sync_exec_send(
+        &s->x, "said",
+        "SELECT id, resolution FROM weir_sync.conflict WHERE flow = $1 AND tab = $2 AND key = "
+        "$3::jsonb AND lsn = $4::pg_lsn AND resolution IN ('stopped', 'apply', 'keep') ORDER BY id "
+        "DESC LIMIT 1",
+        4, params, SYNC_ANY, NULL, err);
+    rc = rc == WEIR_OK ? sync_exec_drain(&s->x, &rows, err) : rc;
+    if (rc == WEIR_OK && weir_pg_nrows(rows) > 0) {
+        char first = weir_pg_valuez(rows, 0, 1)[0];
+        r->id = weir_arena_dupz(s->a, weir_pg_value(rows, 0, 0));
+        *verdict = first == 'a' ? SYNC_APPLY : first == 'k' ? SYNC_KEEP : SYNC_STOP;
+    }
+    weir_pg_rows_free(rows);
+    return rc;
 }
 
 /* --- a function decides ---------------------------------------------------------------------- */
@@ -313,7 +314,6 @@ static weir_rc write_merged(sync_apply *s, wish *w, const char *row, weir_error 
     }
     weir_buf_u8(&b, '\0');
     w->params[n] = row;
-    s->acted = true;
     weir_rc rc = b.failed ? weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too wide", w->m->plain)
                           : sync_exec_send(&s->x, name, b.p, n + 1, w->params, 1, w->m->plain, err);
     weir_buf_fini(&b);
@@ -355,20 +355,32 @@ static weir_rc ask_function(sync_apply *s, wish *w, record *r, weir_error *err)
 
 /* --- one change ------------------------------------------------------------------------------ */
 
+static sync_verdict verdict_of(const sync_apply *s, const wish *w, sync_conflict_kind kind)
+{
+    return s->conf.defers && sync_conflict_real(kind)
+               ? SYNC_DEFER
+               : sync_conflict_decide(&w->m->rules, kind, &w->local, w->tx->commit_us,
+                                      s->conf.from_source);
+}
+
 static weir_rc settle(sync_apply *s, wish *w, sync_conflict_kind kind, weir_error *err)
 {
     record r;
     bool done = true;
-    sync_verdict verdict =
-        sync_conflict_decide(&w->m->rules, kind, &w->local, w->tx->commit_us, s->conf.from_source);
+    sync_verdict verdict = verdict_of(s, w, kind);
     weir_rc rc = fill_record(s, w, kind, &r, err);
+    s->careful_until_ms = weir_mono_ms() + SYNC_CAREFUL_MS; /* mostly they come in numbers */
+    rc = rc == WEIR_OK && verdict == SYNC_STOP ? ask_operator(s, &r, &verdict, err) : rc;
     if (rc != WEIR_OK) {
         return rc;
     }
     if (verdict == SYNC_STOP) {
         return stop(s, w, &r, err);
     }
-    r.resolution = verdict == SYNC_APPLY ? "applied" : "kept";
+    if (s->conf.decides && sync_conflict_real(kind)) {
+        sync_tell_decide(s, w->m, w->v);
+    }
+    r.resolution = verdict == SYNC_APPLY ? "applied" : verdict == SYNC_DEFER ? "deferred" : "kept";
     if (verdict == SYNC_ASK) {
         rc = ask_function(s, w, &r, err);
     } else if (verdict == SYNC_APPLY) {
@@ -387,7 +399,7 @@ static weir_rc one(sync_apply *s, wish *w, weir_error *err)
     }
     sync_conflict_kind kind = sync_conflict_find(w->change, &w->local);
     bool missing = kind == SYNC_UPDATE_MISSING || kind == SYNC_DELETE_MISSING;
-    if (kind == SYNC_NO_CONFLICT || (missing && s->loose)) {
+    if (kind == SYNC_NO_CONFLICT || (missing && sync_loose(s, w->m))) {
         return grant(s, w, &done, err);
     }
     return settle(s, w, kind, err);
@@ -404,7 +416,7 @@ static bool moved(const sync_map *m, const weir_val *v, const weir_val *old)
 }
 
 /* A moved key: the old key's row goes, the new key's comes; where the row did not come whole, it
- * moves as it is, or (when it is not there) counts as missing. */
+ * moves as it is when nothing speaks against it, or is read from the source. */
 static weir_rc move(sync_apply *s, wish *w, const weir_val *v, const weir_val *old, weir_error *err)
 {
     if (sync_apply_complete(w->m, v)) {
@@ -415,14 +427,55 @@ static weir_rc move(sync_apply *s, wish *w, const weir_val *v, const weir_val *o
         w->v = v;
         return rc == WEIR_OK ? one(s, w, err) : rc;
     }
-    w->change = SYNC_CHANGE_UPDATE;
-    w->v = old;
-    weir_rc rc = look(s, w, err);
-    if (rc == WEIR_OK && w->local.there) {
+    bool free_to = false;
+    if (sync_loose(s, w->m)) {
         return sync_apply_move(s, w->m, v, old, err);
     }
+    w->change = SYNC_CHANGE_INSERT;
     w->v = v;
-    return rc == WEIR_OK ? one(s, w, err) : rc;
+    weir_rc rc = look(s, w, err);
+    free_to = !w->local.there && !w->local.unknown;
+    w->change = SYNC_CHANGE_UPDATE;
+    w->v = old;
+    rc = rc == WEIR_OK ? look(s, w, err) : rc;
+    if (rc == WEIR_OK && w->local.there && !w->local.unknown && (free_to || !s->reread)) {
+        return sync_apply_move(s, w->m, v, old, err);
+    }
+    w->change = SYNC_CHANGE_DELETE;
+    rc = rc == WEIR_OK ? one(s, w, err) : rc;
+    w->change = SYNC_CHANGE_INSERT;
+    w->v = v;
+    bool whole = false;
+    rc = rc == WEIR_OK ? complete(s, w, &whole, err) : rc;
+    return rc == WEIR_OK && whole ? one(s, w, err) : rc;
+}
+
+weir_rc sync_apply_read(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_ev *ev,
+                        weir_error *err)
+{
+    wish w = {.tx = tx, .m = m, .change = SYNC_CHANGE_UPDATE};
+    bool done = true;
+    weir_rc rc = sync_apply_tables(s, err);
+    w.v = sync_apply_values(s, m, &ev->new_row, NULL);
+    w.params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *w.params);
+    rc = rc == WEIR_OK ? look(s, &w, err) : rc;
+    rc = rc == WEIR_OK && !w.local.unknown ? grant(s, &w, &done, err) : rc;
+    free(w.params);
+    return rc;
+}
+
+weir_rc sync_apply_decided(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_val *v,
+                           bool gone, weir_error *err)
+{
+    wish w = {.tx = tx, .m = m, .v = v};
+    bool done = true;
+    w.change = gone ? SYNC_CHANGE_DELETE : SYNC_CHANGE_UPDATE;
+    weir_rc rc = sync_apply_tables(s, err); /* what came before it comes first */
+    w.params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *w.params);
+    rc = rc == WEIR_OK ? look(s, &w, err) : rc;
+    rc = rc == WEIR_OK && !w.local.unknown ? grant(s, &w, &done, err) : rc;
+    free(w.params);
+    return rc;
 }
 
 weir_rc sync_apply_row(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_ev *ev,

@@ -9,7 +9,7 @@
 #include "libweir/base/xalloc.h"
 #include "libweir/io/pg.h"
 
-enum { TABLES_MAX = 4096, NAME_MAX_BYTES = 30 };
+enum { TABLES_MAX = 4096, NAME_MAX_BYTES = 30, KEEP_H = 168, KEEP_H_MAX = 87600 };
 
 extern const char weir_sql_sync_tables[];
 
@@ -62,8 +62,9 @@ static weir_rc unknown(const char *section, const char *key, const char *const *
 
 static bool rule_key(const char *key)
 {
-    return strcmp(key, "conflict") == 0 || strcmp(key, "missing") == 0 ||
-           strcmp(key, "priority") == 0 || strcmp(key, "function") == 0;
+    return strcmp(key, "conflict") == 0 || strcmp(key, "conflict_back") == 0 ||
+           strcmp(key, "missing") == 0 || strcmp(key, "priority") == 0 ||
+           strcmp(key, "function") == 0;
 }
 
 static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, const char *value)
@@ -74,6 +75,11 @@ static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, cons
     if (strcmp(key, "conflict") == 0) {
         rc = one_of(key, value, policies, sizeof policies / sizeof *policies, &i, r->err);
         rules->policy = (sync_policy)i;
+        rules->back = rules->back_said ? rules->back : rules->policy;
+    } else if (strcmp(key, "conflict_back") == 0) {
+        rc = one_of(key, value, policies, sizeof policies / sizeof *policies, &i, r->err);
+        rules->back = (sync_policy)i;
+        rules->back_said = true;
     } else if (strcmp(key, "missing") == 0) {
         rc = one_of(key, value, missings, sizeof missings / sizeof *missings, &i, r->err);
         rules->missing = (sync_missing)i;
@@ -88,9 +94,9 @@ static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, cons
 
 static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
 {
-    static const char *const words[] = {"name",     "ways",    "tables",  "exclude",
-                                        "initial",  "listen",  "port",    "log_level",
-                                        "conflict", "missing", "priority"};
+    static const char *const words[] = {
+        "name",      "ways",     "tables",        "exclude", "initial",  "listen",           "port",
+        "log_level", "conflict", "conflict_back", "missing", "priority", "tombstones_keep_h"};
     static const char *const ways[] = {"one", "both"};
     static const char *const initials[] = {"none", "copy"};
     sync_conf *c = r->c;
@@ -126,6 +132,12 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
             return weir_fail(r->err, WEIR_E_INPUT, 0, "port = %s: it must be 0 to 65535", value);
         }
         c->port = (int)n;
+    } else if (strcmp(key, "tombstones_keep_h") == 0) {
+        if (!weir_slice_i64(weir_slice_z(value), &n) || n < 1 || n > KEEP_H_MAX) {
+            return weir_fail(r->err, WEIR_E_INPUT, 0, "%s = %s: it must be 1 to %d hours", key,
+                             value, KEEP_H_MAX);
+        }
+        c->tombstones_keep_ms = n * 3600000;
     } else if (rule_key(key) && strcmp(key, "function") != 0) {
         rc = set_rule(r, &c->rules, key, value);
     } else {
@@ -168,7 +180,8 @@ static void split_name(weir_arena *a, const char *text, const char **schema, con
 
 static weir_rc set_table(conf_reader *r, const char *section, const char *key, const char *value)
 {
-    static const char *const words[] = {"conflict", "missing", "priority", "function", "to"};
+    static const char *const words[] = {"conflict", "conflict_back", "missing",
+                                        "priority", "function",      "to"};
     const char *schema = NULL;
     const char *name = NULL;
     weir_slice word = weir_slice_trim(weir_slice_z(section + strlen("table")));
@@ -185,6 +198,7 @@ static weir_rc set_table(conf_reader *r, const char *section, const char *key, c
     if (!t) {
         t = &r->table[r->c->ntables++];
         *t = (sync_table_conf){schema, name, schema, name, r->c->rules};
+        t->rules.back_said = false;
     }
     if (strcmp(key, "to") == 0) {
         split_name(r->a, value, &t->to_schema, &t->to_name);
@@ -267,14 +281,45 @@ static const char *stem(weir_arena *a, const char *path)
     return n ? name : "sync";
 }
 
-static weir_rc check_rules(const char *what, const sync_rules *r, weir_error *err)
+/* apply_remote and keep_local name a side by where they are said: the same word on both sides would
+ * exchange the rows, or leave them apart. */
+static weir_rc check_ways(const char *what, const sync_rules *r, bool both, weir_error *err)
+{
+    bool remote = r->policy == SYNC_APPLY_REMOTE && r->back == SYNC_KEEP_LOCAL;
+    bool local = r->policy == SYNC_KEEP_LOCAL && r->back == SYNC_APPLY_REMOTE;
+    if (!both) {
+        return r->back == r->policy
+                   ? WEIR_OK
+                   : weir_fail(err, WEIR_E_INPUT, 0, "%s: conflict_back needs ways = both", what);
+    }
+    if (r->policy == SYNC_APPLY_REMOTE || r->policy == SYNC_KEEP_LOCAL) {
+        bool apply = r->policy == SYNC_APPLY_REMOTE;
+        return remote || local
+                   ? WEIR_OK
+                   : weir_fail(err, WEIR_E_INPUT, 0,
+                               "%s: conflict = %s with ways = both: if both sides do that their "
+                               "rows stay different. Add conflict_back = %s, or say conflict = "
+                               "priority and priority = %s",
+                               what, policies[r->policy],
+                               policies[apply ? SYNC_KEEP_LOCAL : SYNC_APPLY_REMOTE],
+                               apply ? "source" : "target");
+    }
+    return r->back == r->policy
+               ? WEIR_OK
+               : weir_fail(err, WEIR_E_INPUT, 0,
+                           "%s: conflict_back belongs to conflict = apply_remote (then it is "
+                           "keep_local) or keep_local (apply_remote); with %s it must be left out",
+                           what, policies[r->policy]);
+}
+
+static weir_rc check_rules(const char *what, const sync_rules *r, bool both, weir_error *err)
 {
     if (r->policy == SYNC_FUNCTION && (!r->function || !r->function[0])) {
         return weir_fail(
             err, WEIR_E_INPUT, 0,
             "%s: conflict = function needs function = SCHEMA.NAME in the table's section", what);
     }
-    return WEIR_OK;
+    return check_ways(what, r, both, err);
 }
 
 /* What goes together with files, and what does not. */
@@ -312,11 +357,11 @@ static weir_rc check(const sync_conf *c, const sync_folder_conf *said, const cha
                      weir_arena *a, weir_error *err)
 {
     weir_rc rc = check_files(c, said, err);
-    rc = rc == WEIR_OK ? check_rules("[sync]", &c->rules, err) : rc;
+    rc = rc == WEIR_OK ? check_rules("[sync]", &c->rules, c->both, err) : rc;
     for (size_t i = 0; rc == WEIR_OK && i < c->ntables; i++) {
         rc =
             check_rules(weir_arena_printf(a, "[table %s.%s]", c->table[i].schema, c->table[i].name),
-                        &c->table[i].rules, err);
+                        &c->table[i].rules, c->both, err);
     }
     if (rc == WEIR_OK && ((!c->source.uri && !c->folder) || (!c->target.uri && !c->lake))) {
         rc = weir_fail(err, WEIR_E_INPUT, 0, "[%s] uri is not set",
@@ -346,6 +391,7 @@ weir_rc sync_conf_load(sync_conf *out, const char *path, weir_arena *a, weir_err
                        .listen = "127.0.0.1",
                        .log_level = "info",
                        .exclude = "",
+                       .tombstones_keep_ms = (int64_t)KEEP_H * 3600000,
                        .rules = {.policy = SYNC_ERROR, .missing = SYNC_MISSING_INSERT}};
     conf_reader r = {.c = out, .a = a, .err = err};
     r.table = WEIR_ARENA_ARRAY(a, sync_table_conf, TABLES_MAX);

@@ -1,9 +1,9 @@
 /* conf.h - a SYNC.ini: two databases, which tables, which way, and what happens on a conflict. */
 /* clang-format off */
-/*   [sync]    name, ways = one|both, tables, exclude, initial = copy|none, conflict, missing, priority,
- *             listen, port, log_level, commit_every_ms
+/*   [sync]    name, ways = one|both, tables, exclude, initial = copy|none, conflict, conflict_back, missing, priority,
+ *             tombstones_keep_h, listen, port, log_level
  *   [source]  uri, feed, slot, publication       [target] the same (slot, publication, feed with ways = both only)
- *   [table SCHEMA.NAME]  conflict, missing, function, priority, to
+ *   [table SCHEMA.NAME]  conflict, conflict_back, missing, function, priority, to
  * Files instead of a database: conf_lake.h.
  * uri may be env:NAME: the value of that environment variable.
  */
@@ -34,9 +34,11 @@ typedef enum sync_missing {
 
 typedef struct sync_rules {
     sync_policy policy;
+    sync_policy back; /* both ways: of what comes back to the source; the same unless said */
+    bool back_said;
     sync_missing missing;
     bool source_wins;     /* SYNC_PRIORITY */
-    const char *function; /* SYNC_FUNCTION: schema.name */
+    const char *function; /* SYNC_FUNCTION: schema.name, in the database that decides */
 } sync_rules;
 
 typedef struct sync_side_conf {
@@ -58,6 +60,7 @@ typedef struct sync_conf {
     const char *tables, *exclude; /* patterns, comma separated */
     const char *listen;
     int port; /* 0: any free one */
+    int64_t tombstones_keep_ms;
     const char *log_level;
     sync_rules rules; /* of tables without a section */
     sync_side_conf source, target;

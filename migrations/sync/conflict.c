@@ -9,6 +9,12 @@ const char *sync_conflict_name(sync_conflict_kind k)
     return names[k];
 }
 
+bool sync_conflict_real(sync_conflict_kind k)
+{
+    return k == SYNC_INSERT_EXISTS || k == SYNC_UPDATE_ORIGIN_DIFFERS || k == SYNC_UPDATE_DELETED ||
+           k == SYNC_DELETE_ORIGIN_DIFFERS;
+}
+
 sync_conflict_kind sync_conflict_find(sync_change change, const sync_local *local)
 {
     switch (change) {
@@ -48,7 +54,7 @@ sync_verdict sync_conflict_decide(const sync_rules *r, sync_conflict_kind kind,
     if (kind == SYNC_NO_CONFLICT) {
         return SYNC_APPLY;
     }
-    if (kind == SYNC_UPDATE_MISSING || kind == SYNC_DELETE_MISSING) {
+    if (!sync_conflict_real(kind)) {
         return r->missing == SYNC_MISSING_ERROR                                 ? SYNC_STOP
                : r->missing == SYNC_MISSING_SKIP || kind == SYNC_DELETE_MISSING ? SYNC_KEEP
                                                                                 : SYNC_APPLY;

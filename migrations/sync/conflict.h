@@ -33,7 +33,10 @@ typedef struct sync_local {
 
 sync_conflict_kind sync_conflict_find(sync_change change, const sync_local *local);
 
-typedef enum sync_verdict { SYNC_APPLY, SYNC_KEEP, SYNC_STOP, SYNC_ASK } sync_verdict;
+/* DEFER: what is there stays until the other side has decided. */
+typedef enum sync_verdict { SYNC_APPLY, SYNC_KEEP, SYNC_STOP, SYNC_ASK, SYNC_DEFER } sync_verdict;
+/* Is it one that a policy decides (not only a row that is missing)? */
+bool sync_conflict_real(sync_conflict_kind k);
 /* from_source: the remote change comes from the side called source; that side wins ties. */
 sync_verdict sync_conflict_decide(const sync_rules *r, sync_conflict_kind kind,
                                   const sync_local *local, int64_t remote_us, bool from_source);

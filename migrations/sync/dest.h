@@ -37,6 +37,9 @@ typedef struct sync_dest {
     weir_rc (*commit)(void *self, const sync_tx *tx, weir_error *err);
     /* A transaction that is not for us (it came from there): only the position moves. */
     weir_rc (*skip)(void *self, const sync_tx *tx, weir_error *err);
+    /* A logical message `weir.sync` in such a transaction: what the other flow tells us (tell.h).
+     * Before its skip. May be NULL. content is valid until the next flush has returned. */
+    weir_rc (*told)(void *self, const sync_tx *tx, weir_slice content, weir_error *err);
     /* Take over what was given: afterwards nothing borrowed is looked at. caught_up: nothing more
      * is there now. *durable: everything below it is durable; may lie behind what was given. */
     weir_rc (*flush)(void *self, bool caught_up, weir_cursor *durable, weir_error *err);

@@ -12,12 +12,11 @@
 #include "libweir/base/map.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/codec/message.h"
-#include "libweir/io/nng.h"
 #include "libweir/io/pg.h"
 #include "migrations/lake/lake.h"
 #include "migrations/sync/source.h"
 
-enum { SUBSCRIBE_MS = 10000, ASK_EVERY_MS = 1000, ASK_MS = 3000, REPLY_MAX_BYTES = 1 << 20 };
+enum { SUBSCRIBE_MS = 10000, ASK_EVERY_MS = 1000 };
 
 typedef struct wanted {
     weir_slice schema, name;
@@ -307,29 +306,17 @@ static weir_rc on_commit(void *self, const sync_tx *tx, weir_error *err)
 static void ask_for_rows(sync_lake *l)
 {
     weir_error err = {.code = WEIR_OK};
-    weir_buf request, bytes;
-    weir_feed_reply reply;
+    size_t n = 0;
     weir_arena *a = weir_arena_new(1 << 24);
-    weir_feed_req req = {.op = WEIR_FEED_COPY, .copy_id = weir_slice_z(l->copy_id)};
-    req.tables = WEIR_ARENA_ARRAY(a, weir_feed_table, l->ntables);
+    weir_feed_table *tables = WEIR_ARENA_ARRAY(a, weir_feed_table, l->ntables);
     for (size_t i = 0; i < l->ntables; i++) {
         if (!lake_sink_copied(l->sink, l->tables[i].schema, l->tables[i].name)) {
-            req.tables[req.ntables++] = (weir_feed_table){l->tables[i].schema, l->tables[i].name};
+            tables[n++] = (weir_feed_table){l->tables[i].schema, l->tables[i].name};
         }
     }
-    weir_buf_init(&request, 1 << 24);
-    weir_buf_init(&bytes, REPLY_MAX_BYTES);
-    weir_feed_req_encode(&request, &req);
-    weir_rc rc = weir_nng_call(l->feed, weir_buf_slice(&request), ASK_MS, &bytes, &err);
-    rc = rc == WEIR_OK ? weir_feed_reply_decode(weir_buf_slice(&bytes), a, &reply, &err) : rc;
-    if (rc == WEIR_OK && !reply.ok) {
-        rc = weir_fail(&err, WEIR_E_STATE, 0, WEIR_SLICE_FMT, WEIR_SLICE_ARG(reply.error));
-    }
-    if (rc != WEIR_OK) {
+    if (sync_source_copy(l->feed, l->copy_id, tables, n, &err) != WEIR_OK) {
         WEIR_WARN("SYNC-LAKE-COPY", "flow=%s the bridge does not copy yet: %s", l->flow, err.msg);
     }
-    weir_buf_fini(&request);
-    weir_buf_fini(&bytes);
     weir_arena_free(a);
 }
 

@@ -86,6 +86,7 @@ static weir_rc route(void *arg, const weir_relation *rel, sync_route *out, weir_
             out->rules = t->rules;
         }
     }
+    out->rules.policy = d->forward ? out->rules.policy : out->rules.back;
     return WEIR_OK;
 }
 
@@ -228,7 +229,9 @@ static void make_apply(direction *d)
     const sync_conf *c = d->j->conf.conf;
     bool detect = detects(c);
     sync_apply_conf ac = {.uri = d->write->uri,
-                          .source_uri = c->copy && d->forward ? d->read->uri : NULL,
+                          .source_uri = d->read->uri,
+                          .feed = d->feed,
+                          .tombstones_keep_ms = c->both ? c->tombstones_keep_ms : 0,
                           .flow = d->name,
                           .route = route,
                           .arg = d,
@@ -236,7 +239,8 @@ static void make_apply(direction *d)
                           .origin = detect ? d->origin : NULL,
                           .from_source = d->forward,
                           .trace = c->both,
-                          .each = detect,
+                          .defers = c->both && d->forward,
+                          .decides = c->both && !d->forward,
                           .counts = &d->counts};
     d->apply = sync_apply_new(&ac);
     d->dest = sync_apply_dest(d->apply);

@@ -9,6 +9,7 @@
 #include "libweir/base/thread.h"
 #include "migrations/crawler/crawler.h"
 #include "migrations/sync/apply.h"
+#include "migrations/sync/literal.h"
 #include "migrations/sync/source.h"
 
 enum { COPY_LOOK_MS = 200 };
@@ -29,6 +30,15 @@ static weir_rc open_target(const sync_begin *b, weir_pg **pg, weir_error *err)
     return rc;
 }
 
+/* What a source table is called in the database that is written. */
+static sync_name written_name(const sync_begin *b, const sync_name *n)
+{
+    const sync_table_conf *t =
+        sync_conf_table(b->conf, weir_slice_z(n->schema), weir_slice_z(n->name));
+    bool there = b->target_uri == b->conf->target.uri;
+    return t && there ? (sync_name){t->to_schema, t->to_name} : *n;
+}
+
 /* Two ways: deletes leave a note, so that a later change of the other side finds out. */
 static weir_rc note_deletes(const sync_begin *b, weir_pg *pg, weir_error *err)
 {
@@ -37,11 +47,8 @@ static weir_rc note_deletes(const sync_begin *b, weir_pg *pg, weir_error *err)
     size_t n = 0;
     weir_rc rc = b->conf->both ? sync_conf_resolve(b->conf, a, &names, &n, err) : WEIR_OK;
     for (size_t i = 0; rc == WEIR_OK && i < n; i++) {
-        const sync_table_conf *t =
-            sync_conf_table(b->conf, weir_slice_z(names[i].schema), weir_slice_z(names[i].name));
-        bool there = b->target_uri == b->conf->target.uri;
-        const char *params[] = {t && there ? t->to_schema : names[i].schema,
-                                t && there ? t->to_name : names[i].name};
+        sync_name here = written_name(b, &names[i]);
+        const char *params[] = {here.schema, here.name};
         weir_pg_rows *rows = NULL;
         rc = weir_pg_query(pg, weir_sql_tombstones, 2, params, &rows, err);
         if (rc == WEIR_OK && weir_pg_nrows(rows) == 0) {
@@ -218,12 +225,57 @@ static weir_rc copy_state(const sync_begin *b, weir_pg *pg, bool *known, bool *i
     return rc;
 }
 
+/* Which tables the flow has. Those that are new to a flow that has begun join: with initial = copy
+ * their rows come through the stream, beside the changes of the others. */
+static weir_rc note_tables(const sync_begin *b, weir_pg *pg, bool joins, weir_error *err)
+{
+    weir_arena *a = weir_arena_new(0);
+    sync_name *names = NULL;
+    size_t n = 0;
+    const char *ours[] = {b->flow};
+    weir_buf all;
+    weir_buf_init(&all, 16 << 20);
+    weir_rc rc = sync_conf_resolve(b->conf, a, &names, &n, err);
+    weir_buf_u8(&all, '{');
+    for (size_t i = 0; rc == WEIR_OK && i < n; i++) {
+        const char *tab = weir_arena_printf(a, "%s.%s", names[i].schema, names[i].name);
+        sync_name here = written_name(b, &names[i]);
+        const char *params[] = {b->flow, tab, here.schema, here.name, joins ? "t" : "f"};
+        weir_val v = {WEIR_VAL_TEXT, weir_slice_z(tab)};
+        weir_buf_putz(&all, i ? "," : "");
+        sync_put_element(&all, &v);
+        rc = weir_pg_query(pg,
+                           "INSERT INTO weir_sync.flow_table (flow, tab, here, joined_at) VALUES "
+                           "($1, $2, format('%I.%I', $3::text, $4::text), CASE WHEN NOT $5::bool "
+                           "THEN clock_timestamp() END) ON CONFLICT DO NOTHING",
+                           5, params, NULL, err);
+    }
+    weir_buf_put(&all, "}", 2); /* with the NUL */
+    const char *gone[] = {b->flow, all.p};
+    rc = rc == WEIR_OK ? weir_pg_query(pg,
+                                       "DELETE FROM weir_sync.flow_table WHERE flow = $1 AND tab "
+                                       "<> ALL ($2::text[])",
+                                       2, gone, NULL, err)
+                       : rc;
+    rc = rc == WEIR_OK && !b->conf->copy
+             ? weir_pg_query(pg,
+                             "UPDATE weir_sync.flow_table SET joined_at = clock_timestamp() WHERE "
+                             "flow = $1 AND joined_at IS NULL",
+                             1, ours, NULL, err)
+             : rc;
+    weir_buf_fini(&all);
+    weir_arena_free(a);
+    return rc;
+}
+
 static weir_rc begin(const sync_begin *b, weir_pg *pg, weir_error *err)
 {
     bool known = false;
     bool is_copying = false;
     weir_rc rc = note_deletes(b, pg, err);
     rc = rc == WEIR_OK ? copy_state(b, pg, &known, &is_copying, err) : rc;
+    /* Those of the first copy must be noted before there is a position: afterwards they are new. */
+    rc = rc == WEIR_OK ? note_tables(b, pg, known && !is_copying && b->copy, err) : rc;
     if (rc == WEIR_OK && !known) {
         rc = subscribe(b, pg, err);
         is_copying = b->copy;

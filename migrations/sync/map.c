@@ -1,7 +1,7 @@
 /* map.c - a relation against the target's catalog. */
 #include "migrations/sync/map.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "libweir/base/buf.h"
 
@@ -94,7 +94,9 @@ static weir_rc fill(weir_pg *pg, const weir_pg_rows *rows, const sync_route *rou
     const weir_relation *rel = m->rel;
     m->table = weir_arena_dupz(a, weir_pg_value(rows, 0, 7));
     m->plain = m->table;
-    m->unquoted = weir_arena_printf(a, "%s.%s", route->schema, route->name);
+    m->schema = weir_arena_strdup(a, route->schema);
+    m->name = weir_arena_strdup(a, route->name);
+    m->unquoted = weir_arena_printf(a, "%s.%s", m->schema, m->name);
     m->col = WEIR_ARENA_ARRAY(a, sync_column, rel->n);
     uint16_t wanted = 0;
     for (uint16_t i = 0; i < rel->n; i++) {
@@ -264,10 +266,31 @@ const char *sync_sql_insert(const sync_map *m, weir_arena *a, bool upsert)
     return text_in(a, &b);
 }
 
-const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present)
+/* Not last changed here after a time, as far as is remembered. */
+void sync_sql_put_guard(weir_buf *b, const char *xid, int origin, int time)
+{
+    weir_buf_printf(b,
+                    "(SELECT o.timestamp IS NULL OR o.roident = $%d::oid OR o.timestamp <= (SELECT "
+                    "'2000-01-01 00:00:00+00'::timestamptz + $%d::bigint * interval '1 "
+                    "microsecond') FROM pg_xact_commit_timestamp_origin(%s) o)",
+                    origin, time, xid);
+}
+
+static int count_bits(const sync_map *m, const sync_mask *mask)
+{
+    int n = 0;
+    for (uint16_t i = 0; i < m->n; i++) {
+        n += sync_mask_has(mask, i);
+    }
+    return n;
+}
+
+const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present,
+                            bool guarded)
 {
     weir_buf b;
     int p = 0;
+    int n = count_bits(m, present);
     weir_buf_init(&b, SQL_MAX_BYTES);
     weir_buf_printf(&b, "UPDATE %s AS t SET ", m->table);
     for (uint16_t i = 0; i < m->n; i++) {
@@ -283,10 +306,14 @@ const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *p
     put_unnest(&b, m, present);
     weir_buf_putz(&b, " WHERE ");
     put_join(&b, m);
+    if (guarded) {
+        weir_buf_putz(&b, " AND ");
+        sync_sql_put_guard(&b, "t.xmin", n + 1, n + 2);
+    }
     return text_in(a, &b);
 }
 
-const char *sync_sql_delete(const sync_map *m, weir_arena *a)
+const char *sync_sql_delete(const sync_map *m, weir_arena *a, bool guarded)
 {
     weir_buf b;
     sync_mask keys = key_columns(m);
@@ -295,6 +322,78 @@ const char *sync_sql_delete(const sync_map *m, weir_arena *a)
     put_unnest(&b, m, &keys);
     weir_buf_putz(&b, ") s WHERE ");
     put_join(&b, m);
+    if (guarded) {
+        weir_buf_putz(&b, " AND ");
+        sync_sql_put_guard(&b, "t.xmin", m->nkey + 1, m->nkey + 2);
+    }
+    return text_in(a, &b);
+}
+
+/* The key's columns by name: so the trigger that notes deletes spells them. */
+static void key_order(const sync_map *m, uint16_t order[KEYS_MAX])
+{
+    for (uint16_t i = 0; i < m->nkey; i++) {
+        uint16_t k = i;
+        for (; k > 0 && strcmp(m->col[m->key[order[k - 1]]].name, m->col[m->key[i]].name) > 0;
+             k--) {
+            order[k] = order[k - 1];
+        }
+        order[k] = i;
+    }
+}
+
+const char *sync_sql_deleted(const sync_map *m, weir_arena *a)
+{
+    weir_buf b;
+    uint16_t order[KEYS_MAX];
+    sync_mask keys = key_columns(m);
+    key_order(m, order);
+    weir_buf_init(&b, SQL_MAX_BYTES);
+    weir_buf_printf(&b, "SELECT 1 FROM (SELECT *");
+    put_unnest(&b, m, &keys);
+    weir_buf_printf(&b,
+                    ") s JOIN weir_sync.tombstone d ON d.tab = %s AND d.key = jsonb_build_array(",
+                    weir_pg_literal(a, weir_slice_z(m->table)));
+    for (uint16_t i = 0; i < m->nkey; i++) {
+        uint16_t k = m->key[order[i]];
+        weir_buf_putz(&b, i ? ", " : "");
+        put_value(&b, &m->col[k], k);
+    }
+    weir_buf_putz(&b, ")::text WHERE NOT ");
+    sync_sql_put_guard(&b, "d.xid::xid", m->nkey + 1, m->nkey + 2);
+    return text_in(a, &b);
+}
+
+const char *sync_sql_not_named(const sync_map *m, weir_arena *a)
+{
+    weir_buf b;
+    sync_mask keys = key_columns(m);
+    weir_buf_init(&b, SQL_MAX_BYTES);
+    weir_buf_printf(&b, "DELETE FROM %s AS t WHERE NOT EXISTS (SELECT 1", m->table);
+    put_unnest(&b, m, &keys);
+    weir_buf_putz(&b, " WHERE ");
+    put_join(&b, m);
+    weir_buf_putz(&b, ")");
+    return text_in(a, &b);
+}
+
+const char *sync_sql_row_deleted(const sync_map *m, weir_arena *a)
+{
+    weir_buf b;
+    uint16_t order[KEYS_MAX];
+    key_order(m, order);
+    weir_buf_init(&b, SQL_MAX_BYTES);
+    weir_buf_printf(&b,
+                    "SELECT (extract(epoch FROM o.timestamp) * 1000000)::bigint - 946684800000000, "
+                    "o.roident FROM weir_sync.tombstone d, LATERAL "
+                    "pg_xact_commit_timestamp_origin(d.xid::xid) o WHERE d.tab = %s AND d.key = "
+                    "jsonb_build_array(",
+                    weir_pg_literal(a, weir_slice_z(m->table)));
+    for (uint16_t i = 0; i < m->nkey; i++) {
+        weir_buf_printf(&b, "%s$%d::%s", i ? ", " : "", order[i] + 1,
+                        m->col[m->key[order[i]]].type);
+    }
+    weir_buf_putz(&b, ")::text");
     return text_in(a, &b);
 }
 

@@ -15,6 +15,9 @@ typedef struct sync_column {
     bool key;
 } sync_column;
 
+/* Do source and target order the key alike? */
+typedef enum sync_order { SYNC_ORDER_UNKNOWN, SYNC_ORDER_SAME, SYNC_ORDER_OTHER } sync_order;
+
 typedef struct sync_map {
     sync_route_kind kind;
     sync_rules rules;
@@ -22,11 +25,15 @@ typedef struct sync_map {
     const char *table;    /* quoted schema.name */
     const char *plain;    /* for messages, = table */
     const char *unquoted; /* schema.name as the crawler writes it */
+    const char *schema, *name;
     uint16_t n;
     sync_column *col; /* in the source's order */
     uint16_t nkey;    /* 0: no key, rows are found by their whole value */
     uint16_t key[32]; /* indexes into col */
-    int id;           /* unique per target table and relation version: for statement names */
+    sync_order ordered;
+    uint16_t range[32]; /* the same in the order of the source's key, when ordered is SAME */
+    bool joining;       /* its rows are not all here yet (apply_join.c) */
+    int id;             /* unique per target table and relation version: for statement names */
 } sync_map;
 
 /* Asks the target's catalog. In the arena. WEIR_E_STATE: the table, a column or the unique index on
@@ -43,9 +50,18 @@ typedef struct sync_mask {
 /* Statements over arrays, one parameter per column, in column order (delete: key columns). In the
  * arena; for a map with a key. */
 const char *sync_sql_insert(const sync_map *m, weir_arena *a, bool upsert);
-const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present);
-const char *sync_sql_delete(const sync_map *m, weir_arena *a);
+const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present,
+                            bool guarded);
+const char *sync_sql_delete(const sync_map *m, weir_arena *a, bool guarded);
 const char *sync_sql_copy(const sync_map *m, weir_arena *a);
+/* guarded: two more parameters, an origin's id and a time (us since 2000). Rows that were last
+ * changed here (not under that origin) after that time are not touched: the count tells. This one
+ * finds the keys that were deleted here after it; it must find none. */
+const char *sync_sql_deleted(const sync_map *m, weir_arena *a);
+/* Deletes rows whose key is not among the named; conditions follow. */
+const char *sync_sql_not_named(const sync_map *m, weir_arena *a);
+/* The condition of guarded: parameters number origin and time; xid: an expression. */
+void sync_sql_put_guard(weir_buf *b, const char *xid, int origin, int time);
 
 /* Statements over one row, text parameters cast to the columns' types. Moves: parameters are the
  * present columns (key included), then the old key. */
@@ -56,6 +72,8 @@ const char *sync_sql_row_delete(const sync_map *m, weir_arena *a);
 /* The row of a key, locked: commit time (us since 2000, NULL unknown), origin id. tracked: the
  * server keeps commit timestamps. */
 const char *sync_sql_row_look(const sync_map *m, weir_arena *a, bool tracked);
+/* The same of the key's tombstone. */
+const char *sync_sql_row_deleted(const sync_map *m, weir_arena *a);
 const char *sync_sql_row_json(const sync_map *m, weir_arena *a);
 /* Without key: one row equal to all the given columns. */
 const char *sync_sql_whole_delete(const sync_map *m, weir_arena *a);

@@ -11,7 +11,7 @@ weir_rc sync_schema(weir_pg *target, weir_error *err)
     weir_pg_rows *rows = NULL;
     weir_rc rc = weir_pg_query(target,
                                "SELECT to_regclass('weir_sync.position') IS NOT NULL AND "
-                               "to_regclass('weir_sync.tombstone') IS NOT NULL",
+                               "to_regclass('weir_sync.decision') IS NOT NULL",
                                0, NULL, &rows, err);
     bool there = rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] == 't';
     weir_pg_rows_free(rows);
@@ -61,9 +61,33 @@ weir_rc sync_position_get(weir_pg *target, const char *flow, bool *known, weir_c
     return WEIR_OK;
 }
 
+/* The triggers that note deletes, on the flow's tables. */
+static weir_rc drop_triggers(weir_pg *target, const char *flow, weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    const char *params[] = {flow};
+    weir_rc rc = weir_pg_query(
+        target,
+        "SELECT format('DROP TRIGGER %I ON %s', g.tgname, f.here) FROM weir_sync.flow_table f JOIN "
+        "pg_trigger g ON g.tgrelid = to_regclass(f.here) WHERE f.flow = $1 AND g.tgname IN "
+        "('weir_sync_delete', 'weir_sync_move', 'weir_sync_truncate')",
+        1, params, &rows, err);
+    for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(rows); i++) {
+        rc = weir_pg_script(target, weir_pg_valuez(rows, i, 0), err);
+    }
+    weir_pg_rows_free(rows);
+    return rc;
+}
+
 weir_rc sync_position_forget(weir_pg *target, const char *flow, weir_error *err)
 {
+    static const char *const tables[] = {"decision", "flow_table", "position"};
     const char *params[] = {flow};
-    return weir_pg_query(target, "DELETE FROM weir_sync.position WHERE flow = $1", 1, params, NULL,
-                         err);
+    char sql[100];
+    weir_rc rc = drop_triggers(target, flow, err);
+    for (size_t i = 0; rc == WEIR_OK && i < sizeof tables / sizeof *tables; i++) {
+        (void)snprintf(sql, sizeof sql, "DELETE FROM weir_sync.%s WHERE flow = $1", tables[i]);
+        rc = weir_pg_query(target, sql, 1, params, NULL, err);
+    }
+    return rc;
 }

@@ -148,3 +148,10 @@ weir_rc sync_reread_row(sync_reread *r, const sync_map *m, const weir_val *v, ui
     }
     return rc;
 }
+
+weir_rc sync_reread_query(sync_reread *r, const char *sql, int nparams, const char *const *params,
+                          weir_pg_rows **rows, weir_error *err)
+{
+    weir_rc rc = connect_source(r, err);
+    return rc == WEIR_OK ? weir_pg_query(r->pg, sql, nparams, params, rows, err) : rc;
+}

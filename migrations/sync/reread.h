@@ -26,4 +26,9 @@ WEIR_MUST_CHECK weir_rc sync_reread_row(sync_reread *r, const sync_map *m, const
                                         uint32_t xid, weir_arena *a, const weir_val **out,
                                         uint64_t *after, weir_error *err);
 
+/* A query at the source, outside of any transaction. */
+WEIR_MUST_CHECK weir_rc sync_reread_query(sync_reread *r, const char *sql, int nparams,
+                                          const char *const *params, weir_pg_rows **rows,
+                                          weir_error *err);
+
 #endif

@@ -8,7 +8,7 @@
 
 void sync_seen_init(sync_seen *s, int64_t floor_us)
 {
-    *s = (sync_seen){.floor_us = floor_us};
+    *s = (sync_seen){.floor_us = floor_us, .newest_us = floor_us};
     s->ring = weir_xcalloc(SYNC_SEEN_MAX, sizeof *s->ring);
     s->slots = weir_xcalloc(SYNC_SEEN_SLOTS, sizeof *s->slots);
 }
@@ -57,6 +57,7 @@ void sync_seen_add(sync_seen *s, int64_t commit_us)
         age(s);
     }
     s->ring[(s->first + s->n++) % SYNC_SEEN_MAX] = commit_us;
+    s->newest_us = commit_us > s->newest_us ? commit_us : s->newest_us;
     put(s, commit_us);
 }
 
@@ -77,10 +78,5 @@ bool sync_seen_has(const sync_seen *s, int64_t commit_us)
 
 int64_t sync_seen_newest(const sync_seen *s)
 {
-    int64_t newest = s->floor_us;
-    for (size_t k = 0; k < s->n; k++) {
-        int64_t us = s->ring[(s->first + k) % SYNC_SEEN_MAX];
-        newest = us > newest ? us : newest;
-    }
-    return newest;
+    return s->newest_us;
 }

@@ -15,7 +15,8 @@ enum { SYNC_SEEN_SLOTS = 1 << 17, SYNC_SEEN_MAX = 1 << 16 };
 
 typedef struct sync_seen {
     int64_t floor_us; /* everything up to here is known */
-    int64_t *ring;    /* in order of arrival */
+    int64_t newest_us;
+    int64_t *ring; /* in order of arrival */
     size_t first, n;
     int64_t *slots; /* open addressing; 0 empty */
 } sync_seen;

@@ -19,7 +19,9 @@ enum {
     BATCH_BYTES = 4 << 20,
     WAIT_MS = 5000,
     ANSWER_MS = 15000,
-    REQUEST_MAX_BYTES = 1 << 16
+    REQUEST_MAX_BYTES = 1 << 16,
+    COPY_MAX_BYTES = 1 << 24, /* a question names up to all tables */
+    COPY_MS = 3000
 };
 
 typedef struct reply {
@@ -27,6 +29,13 @@ typedef struct reply {
     weir_arena *a;
     weir_feed_reply r;
 } reply;
+
+/* One start, one round: an answer that was on its way when another began belongs to nobody. */
+typedef struct fetch_round {
+    struct sync_source *s;
+    struct fetch_round *next;
+    bool busy; /* a request is out */
+} fetch_round;
 
 /* Of the loop thread: everything but what stands under "m". */
 struct sync_source {
@@ -39,7 +48,8 @@ struct sync_source {
     weir_backoff backoff;
     weir_buf request;
     weir_arena *scratch;
-    bool on, busy, drop; /* fetching; a request is out; its answer belongs to what was before */
+    bool on;
+    fetch_round *round; /* the running one first */
     weir_feed_pos next;
     uint32_t known;
     weir_monitor *m;
@@ -58,11 +68,12 @@ struct sync_source {
 
 static void fetch(sync_source *s);
 
-static weir_rc ask(sync_source *s, const weir_feed_req *req, int64_t ms, weir_nng_reply_fn *fn)
+static weir_rc ask(sync_source *s, const weir_feed_req *req, int64_t ms, weir_nng_reply_fn *fn,
+                   void *arg)
 {
     weir_buf_reset(&s->request);
     weir_feed_req_encode(&s->request, req);
-    return weir_nng_request(s->nng, weir_buf_slice(&s->request), ms, fn, s);
+    return weir_nng_request(s->nng, weir_buf_slice(&s->request), ms, fn, arg);
 }
 
 static void set_trouble(sync_source *s, weir_rc rc, const char *text)
@@ -139,13 +150,35 @@ static void take_reply(sync_source *s, weir_slice bytes)
     fetch(s);
 }
 
+/* Those before the running one that nothing is out for. */
+static void end_rounds(sync_source *s)
+{
+    for (fetch_round **p = &s->round->next; *p;) {
+        fetch_round *old = *p;
+        if (old->busy) {
+            p = &old->next;
+        } else {
+            *p = old->next;
+            free(old);
+        }
+    }
+}
+
+static void begin_round(sync_source *s)
+{
+    fetch_round *round = weir_xcalloc(1, sizeof *round);
+    *round = (fetch_round){.s = s, .next = s->round};
+    s->round = round;
+    end_rounds(s);
+}
+
 static void on_fetched(void *arg, weir_rc rc, weir_slice bytes)
 {
-    sync_source *s = arg;
-    s->busy = false;
-    if (s->drop) {
-        s->drop = false;
-        fetch(s);
+    fetch_round *round = arg;
+    sync_source *s = round->s;
+    round->busy = false;
+    if (round != s->round) {
+        end_rounds(s);
     } else if (rc != WEIR_OK) {
         later(s, WEIR_E_CONN, "the bridge does not answer");
     } else {
@@ -158,7 +191,7 @@ static void fetch(sync_source *s)
     weir_monitor_lock(s->m);
     bool room = s->n < SYNC_AHEAD;
     weir_monitor_unlock(s->m);
-    if (!s->on || s->busy || !room) {
+    if (!s->on || s->round->busy || !room) {
         return;
     }
     weir_feed_req req = {.op = WEIR_FEED_FETCH,
@@ -168,8 +201,8 @@ static void fetch(sync_source *s)
                          .max_bytes = s->batch_bytes,
                          .wait_ms = WAIT_MS,
                          .known = s->known};
-    s->busy = ask(s, &req, WAIT_MS + ANSWER_MS, on_fetched) == WEIR_OK;
-    if (!s->busy) {
+    s->round->busy = ask(s, &req, WAIT_MS + ANSWER_MS, on_fetched, s->round) == WEIR_OK;
+    if (!s->round->busy) {
         later(s, WEIR_E_CONN, "the feed connection is overloaded");
     }
 }
@@ -198,6 +231,7 @@ weir_rc sync_source_open(sync_source **out, const sync_source_conf *conf, weir_e
     s->scratch = weir_arena_new(0);
     weir_buf_init(&s->request, REQUEST_MAX_BYTES);
     weir_backoff_init(&s->backoff, 50, 2000, 0);
+    begin_round(s);
     for (size_t i = 0; i < SYNC_AHEAD; i++) {
         weir_buf_init(&s->replies[i].bytes, WEIR_FEED_REPLY_MAX_BYTES);
         s->replies[i].a = weir_arena_new(0); /* bounded by the reply, which is */
@@ -246,6 +280,11 @@ void sync_source_close(sync_source *s)
         weir_buf_fini(&s->replies[i].bytes);
         weir_arena_free(s->replies[i].a);
     }
+    while (s->round) {
+        fetch_round *round = s->round;
+        s->round = round->next;
+        free(round);
+    }
     weir_buf_fini(&s->request);
     weir_map_free(s->relations);
     weir_arena_free(s->rel_arena);
@@ -292,7 +331,6 @@ static void start_posted(void *arg)
     sync_source *s = o->s;
     s->next = (weir_feed_pos){o->at, 0};
     s->on = true;
-    s->drop = s->busy;
     s->known = 0; /* told again: the bridge may be another one */
     weir_monitor_lock(s->m);
     s->n = 0;
@@ -306,7 +344,7 @@ static void pause_posted(void *arg)
 {
     sync_source *s = arg;
     s->on = false;
-    s->drop = s->busy;
+    begin_round(s);
     weir_monitor_lock(s->m);
     s->n = 0;
     s->taken = false;
@@ -344,6 +382,9 @@ weir_rc sync_source_start(sync_source *s, const weir_cursor *at, int64_t ms, wei
         req.after.at = *at;
     }
     quiet(s);
+    /* The bridge tells them again; if it is another one its versions mean other relations. */
+    weir_map_clear(s->relations);
+    weir_arena_reset(s->rel_arena);
     weir_rc rc = call(s->feed, &req, ms, a, &r, err);
     if (rc == WEIR_OK) {
         start_order *o = weir_xcalloc(1, sizeof *o);
@@ -447,7 +488,7 @@ static void ack_posted(void *arg)
                          .name = weir_slice_z(o->s->name),
                          .has_after = true,
                          .after = {o->at, 0}};
-    if (!o->s->nng || ask(o->s, &req, ANSWER_MS, on_acked) != WEIR_OK) {
+    if (!o->s->nng || ask(o->s, &req, ANSWER_MS, on_acked, o->s) != WEIR_OK) {
         WEIR_DEBUG("SYNC-ACK-SKIPPED", "too many requests in flight");
     }
     free(o);
@@ -468,6 +509,30 @@ weir_cursor sync_source_head(sync_source *s)
     weir_cursor head = s->head;
     weir_monitor_unlock(s->m);
     return head;
+}
+
+weir_rc sync_source_copy(const char *feed, const char *copy_id, weir_feed_table *tables, size_t n,
+                         weir_error *err)
+{
+    weir_buf request;
+    weir_buf bytes;
+    weir_feed_reply answer = {.ok = false};
+    weir_arena *a = weir_arena_new(COPY_MAX_BYTES);
+    weir_feed_req req = {.op = WEIR_FEED_COPY, .copy_id = weir_slice_z(copy_id)};
+    req.tables = tables;
+    req.ntables = n;
+    weir_buf_init(&request, COPY_MAX_BYTES);
+    weir_buf_init(&bytes, 1 << 20);
+    weir_feed_req_encode(&request, &req);
+    weir_rc rc = weir_nng_call(feed, weir_buf_slice(&request), COPY_MS, &bytes, err);
+    rc = rc == WEIR_OK ? weir_feed_reply_decode(weir_buf_slice(&bytes), a, &answer, err) : rc;
+    if (rc == WEIR_OK && !answer.ok) {
+        rc = weir_fail(err, WEIR_E_STATE, 0, WEIR_SLICE_FMT, WEIR_SLICE_ARG(answer.error));
+    }
+    weir_buf_fini(&request);
+    weir_buf_fini(&bytes);
+    weir_arena_free(a);
+    return rc;
 }
 
 weir_rc sync_source_forget(const char *feed, const char *name, weir_error *err)

@@ -47,12 +47,16 @@ const char *sync_source_system_id(const sync_source *s);
 WEIR_MUST_CHECK weir_rc sync_source_next(sync_source *s, int64_t wait_ms, sync_batch *out,
                                          weir_error *err);
 void sync_source_release(sync_source *s);
-/* NULL: unknown version. Valid until close. */
+/* NULL: unknown version. Valid until the next start, or close. */
 const weir_relation *sync_source_relation(const sync_source *s, uint32_t version);
 /* Everything below at is durable at the destination. Does not wait. */
 void sync_source_ack(sync_source *s, weir_cursor at);
 /* The newest head the bridge told. */
 weir_cursor sync_source_head(sync_source *s);
+/* Asks the bridge for all rows of the tables; they come in the stream, COPIED last. A bridge that
+ * was restarted has forgotten it: ask again, with the same id. */
+WEIR_MUST_CHECK weir_rc sync_source_copy(const char *feed, const char *copy_id,
+                                         weir_feed_table *tables, size_t n, weir_error *err);
 /* Forgets the subscription at the bridge. */
 WEIR_MUST_CHECK weir_rc sync_source_forget(const char *feed, const char *name, weir_error *err);
 

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS weir_sync.conflict (
     tab          text NOT NULL,
     kind         text NOT NULL,
     policy       text NOT NULL,
-    resolution   text NOT NULL, -- applied, kept, merged, stopped
+    resolution   text NOT NULL, -- applied, kept, merged, deferred (the other side decides), stopped (apply, keep: an operator's word)
     key          jsonb,
     local_row    jsonb,
     remote_row   jsonb,
@@ -41,6 +41,24 @@ CREATE TABLE IF NOT EXISTS weir_sync.tombstone (
     at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (tab, key)
 );
+CREATE INDEX IF NOT EXISTS tombstone_at ON weir_sync.tombstone (at);
+-- The tables of a flow: tab in its source, here in this database. joined_at NULL: its rows are still being copied.
+CREATE TABLE IF NOT EXISTS weir_sync.flow_table (
+    flow      text NOT NULL,
+    tab       text NOT NULL,
+    here      text NOT NULL,
+    no        bigint GENERATED ALWAYS AS IDENTITY,
+    joined_at timestamptz,
+    PRIMARY KEY (flow, tab)
+);
+-- Rows the deciding side of a two-way sync decided on, until the other side confirms that it knows.
+CREATE TABLE IF NOT EXISTS weir_sync.decision (
+    flow text NOT NULL,
+    tab  text NOT NULL,
+    key  text NOT NULL,
+    id   bigint NOT NULL,
+    PRIMARY KEY (flow, tab, key)
+);
 CREATE OR REPLACE FUNCTION weir_sync.note_delete() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -53,6 +71,13 @@ BEGIN
     INSERT INTO weir_sync.tombstone (tab, key, xid)
     VALUES (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), k::text, pg_current_xact_id())
     ON CONFLICT (tab, key) DO UPDATE SET xid = excluded.xid, at = clock_timestamp();
+    RETURN NULL;
+END $$;
+-- TRUNCATE tells nothing of the rows it removes: they are deleted first.
+CREATE OR REPLACE FUNCTION weir_sync.note_truncate() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
     RETURN NULL;
 END $$;
 INSERT INTO weir_sync.migration (part, version) VALUES ('sync', 1) ON CONFLICT DO NOTHING;

@@ -135,6 +135,25 @@ void synctest_kill_one(synctest *t, uint64_t *rng)
     }
 }
 
+const char *synctest_traffic(synctest *t)
+{
+    weir_slice out = {NULL, 0};
+    weir_error err;
+    weir_json *j = NULL;
+    int64_t sum[2] = {0, 0};
+    (void)synctest_run(t, "status", "--json", &out);
+    assert_rc(WEIR_OK, weir_json_parse(&j, out, &err), &err);
+    const weir_json *flows = weir_json_get(j, "flows");
+    for (size_t i = 0; i < weir_json_len(flows); i++) {
+        int64_t n = 0;
+        sum[0] += weir_json_i64(weir_json_at(flows, i), "transactions", &n) ? n : 0;
+        sum[1] += weir_json_i64(weir_json_at(flows, i), "dropped", &n) ? n : 0;
+    }
+    weir_json_free(j);
+    return weir_arena_printf(t->f->a, "%lld taken, %lld dropped", (long long)sum[0],
+                             (long long)sum[1]);
+}
+
 typedef struct equal_wait {
     synctest *t;
     const char *tables;

@@ -29,6 +29,8 @@ int synctest_run(synctest *t, const char *verb, const char *flag, weir_slice *ou
 void synctest_start(synctest *t); /* --detach; a failure fails the test */
 /* A random process of the sync gets SIGKILL. */
 void synctest_kill_one(synctest *t, uint64_t *rng);
+/* What the flows have taken and dropped so far, as text. */
+const char *synctest_traffic(synctest *t);
 /* Waits until both sides hold the same rows in these tables (space separated). */
 void synctest_equal(synctest *t, const char *tables);
 /* Waits until SQL on a side says 1. */
