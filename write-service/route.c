@@ -65,6 +65,12 @@ static void route_command(wsvc_service *s, weir_http_req *req, weir_slice name)
     }
 }
 
+bool wsvc_route_admit(void *service, weir_http_req *req)
+{
+    wsvc_service *s = service;
+    return weir_gate_admit(s->auth, req);
+}
+
 void wsvc_route(void *service, weir_http_req *req)
 {
     wsvc_service *s = service;

@@ -117,6 +117,7 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
                            .header_max_bytes = HEADER_MAX_BYTES,
                            .connections_max = (unsigned)c->write_connections_max,
                            .handler = wsvc_route,
+                           .admit = wsvc_route_admit,
                            .arg = s};
     wsvc_watch_conf watch = {
         c->postgres_uri, "weir-write catalog", c->write_idempotency_keep_ms, s->loop, on_seen, s};

@@ -65,6 +65,8 @@ struct wsvc_service {
 
 /* route.c: the handler of every request. */
 void wsvc_route(void *service, weir_http_req *req);
+/* The headers of a large request are there: may its body come? false: answered. */
+bool wsvc_route_admit(void *service, weir_http_req *req);
 /* submit.c: POST /commands/{name}. final: the catalog was looked at for this request. */
 void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool final);
 /* Puts what this turn accepted into the lanes' queues: the end of each turn. */

@@ -143,5 +143,8 @@ bool weir_service_init(weir_service_args *out, const char *name, const char *pur
     }
     /* A peer that goes away is an error of one write, not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* "Read your files again": those that have none to read go on; the others take it from their
+     * loop. */
+    (void)signal(SIGHUP, SIG_IGN);
     return true;
 }

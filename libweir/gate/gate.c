@@ -53,6 +53,9 @@ weir_rc weir_gate_listen(const weir_auth *auth, const weir_settings *s, const ch
     }
     http->tls_cert = s->tls_cert[0] ? s->tls_cert : NULL;
     http->tls_key = s->tls_key[0] ? s->tls_key : NULL;
+    if (weir_auth_on(auth)) { /* room for a token of WEIR_CREDENTIAL_MAX beside the other headers */
+        http->header_max_bytes += 2 * WEIR_CREDENTIAL_MAX;
+    }
     return WEIR_OK;
 }
 
@@ -101,6 +104,12 @@ static weir_principal *caller_of(weir_auth *auth, weir_http_req *req, weir_refus
         credential = (weir_slice){NULL, 0};
     }
     return weir_auth_check(auth, credential, weir_wall_us(), a, p, no) ? p : NULL;
+}
+
+bool weir_gate_admit(weir_auth *auth, weir_http_req *req)
+{
+    weir_refusal no;
+    return caller_of(auth, req, &no) ? true : refuse(req, &no);
 }
 
 bool weir_gate_pass(weir_auth *auth, weir_http_req *req, unsigned cost)

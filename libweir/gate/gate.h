@@ -20,6 +20,9 @@ WEIR_MUST_CHECK weir_rc weir_gate_listen(const weir_auth *auth, const weir_setti
 
 /* true: the path was one of /healthz, /readyz, /status and /metrics, and is answered. */
 WEIR_MUST_CHECK bool weir_gate_health(weir_auth *auth, weir_health *health, weir_http_req *req);
+/* For weir_http_conf.admit: false when nobody we know sends this; answered. Costs nothing of the
+ * rate: weir_gate_pass comes when the body is there. */
+WEIR_MUST_CHECK bool weir_gate_admit(weir_auth *auth, weir_http_req *req);
 /* false: answered with 401, 403 or 429. cost: of the caller's rate. */
 WEIR_MUST_CHECK bool weir_gate_pass(weir_auth *auth, weir_http_req *req, unsigned cost);
 /* More of the rate, for a request that turns out to be many; after pass. false: answered with 429.

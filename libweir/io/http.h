@@ -28,6 +28,9 @@ typedef struct weir_http_conf {
     unsigned connections_max;
     const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS. Read by open */
     weir_http_fn *handler;
+    /* May be NULL. Asked behind the headers of a request with a large body: false, and it has
+     * replied, and the body is not read. */
+    bool (*admit)(void *arg, weir_http_req *req);
     void *arg;
 } weir_http_conf;
 

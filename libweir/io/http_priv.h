@@ -11,6 +11,7 @@ enum {
     HTTP_HEADER_DEFAULT_BYTES = 32 * 1024,
     HTTP_IDLE_DEFAULT_S = 15,
     HTTP_POOL_MAX = 1024,             /* request objects kept for reuse */
+    HTTP_ADMIT_BYTES = 16 * 1024,     /* larger bodies are announced to conf.admit */
     HTTP_BODY_KEEP_BYTES = 64 * 1024, /* larger body buffers are not kept */
     HTTP_DISCARD_MAX_BYTES =
         8 * 1024 * 1024, /* read past the limit so that the client sees our 413 */

@@ -130,6 +130,25 @@ static void refuse_large(weir_http_req *req)
     weir_http_problem(req, 413, NULL, detail, NULL);
 }
 
+/* false: answered. */
+static bool admitted(weir_http_req *req)
+{
+    const weir_http_conf *conf = &req->h->conf;
+    if (!conf->admit) {
+        return true;
+    }
+    req->in_handler = true;
+    enter_pending(req);
+    bool ok = conf->admit(conf->arg, req);
+    req->in_handler = false;
+    if (ok) {
+        leave_pending(req);
+        req->state = REQ_READING;
+        peer_enter(req, PEER_RECEIVING);
+    }
+    return ok;
+}
+
 /* After the headers. A response queued already here makes the library close the connection instead
  * of reading the body; that is right for a client that waits for 100-continue or announces more
  * than we are willing to throw away. */
@@ -139,7 +158,13 @@ static enum MHD_Result begin(weir_http_req *req, const char *method)
     req->state = REQ_READING;
     const char *length = MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, "Content-Length");
     uint64_t announced = 0;
-    if (!length || !weir_slice_u64(weir_slice_z(length), &announced)) {
+    bool counted = length && weir_slice_u64(weir_slice_z(length), &announced);
+    bool chunked =
+        MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, "Transfer-Encoding") != NULL;
+    if ((chunked || announced > HTTP_ADMIT_BYTES) && !admitted(req)) {
+        return queue_response(req);
+    }
+    if (!counted) {
         return MHD_YES;
     }
     if (announced <= req->h->conf.body_max_bytes) {

@@ -3,11 +3,14 @@ local line = '{"sku":"SKU-%d","qty":%d,"price":%d.5}'
 local requests, at = {}, 0
 
 function init(args)
+    local headers = { ["Content-Type"] = "application/json" }
+    local key = os.getenv("BENCH_KEY")
+    if key then headers["Authorization"] = "Bearer " .. key end
     math.randomseed(os.time())
     for i = 1, 2000 do
         local lines = {}
         for k = 1, 3 do lines[k] = string.format(line, math.random(1000, 1999), k, k) end
-        requests[i] = wrk.format("POST", nil, { ["Content-Type"] = "application/json" },
+        requests[i] = wrk.format("POST", nil, headers,
             string.format('{"customer_id":%d,"lines":[%s]}', math.random(1, 10000), table.concat(lines, ",")))
     end
 end

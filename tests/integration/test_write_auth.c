@@ -4,36 +4,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libweir/auth/keyfile.h"
-#include "libweir/base/base64url.h"
-#include "libweir/base/crypt.h"
 #include "libweir/base/str.h"
 #include "libweir/io/curl.h"
+#include "tests/support/authkeys.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/writetest.h"
 
-#define SECRET "0123456789abcdef0123456789abcdef"
-#define JSON   "Content-Type: application/json"
+#define JSON "Content-Type: application/json"
 
 enum { APP, ADMIN, SLOW, GONE, NKEYS };
-static weir_apikey key[NKEYS] = {{.name = "app", .role = "shop_app"},
-                                 {.name = "boss", .role = "shop_admin"},
-                                 {.name = "slow", .role = "shop_app", .rate_per_s = 3},
-                                 {.name = "gone", .role = "shop_app"}};
-static char header[NKEYS][32 + WEIR_KEY_CHARS];
+static authkeys_one key[NKEYS] = {{.key = {.name = "app", .role = "shop_app"}},
+                                  {.key = {.name = "boss", .role = "shop_admin"}},
+                                  {.key = {.name = "slow", .role = "shop_app", .rate_per_s = 3}},
+                                  {.key = {.name = "gone", .role = "shop_app"}}};
 static char key_path[160], jwks_path[160];
 static wt_service guarded;
-
-static void write_keys(size_t n)
-{
-    weir_buf b;
-    weir_error err = {0};
-    weir_apikeys all = {n, key};
-    weir_buf_init(&b, 1 << 20);
-    weir_apikeys_put(&b, &all);
-    assert_rc(WEIR_OK, weir_file_write(key_path, weir_buf_slice(&b), 0600, &err), &err);
-    weir_buf_fini(&b);
-}
 
 static wt_answer ask_as(const char *who, const char *method, const char *path, const char *more,
                         const char *body)
@@ -50,25 +35,10 @@ static wt_answer call_as(const char *who, const char *name, const char *body)
     return ask_as(who, "POST", path, NULL, body);
 }
 
-static const char *b64(const char *bytes, size_t n)
-{
-    weir_buf b;
-    weir_buf_init(&b, 1 << 16);
-    weir_base64url_put(&b, weir_slice_of(bytes, n));
-    const char *out = weir_arena_dupz(wt_fx.a, weir_buf_slice(&b));
-    weir_buf_fini(&b);
-    return out;
-}
-
 static const char *token(const char *alg, const char *claims)
 {
-    unsigned char mac[32];
-    const char *head = weir_arena_printf(wt_fx.a, "{\"alg\":\"%s\",\"kid\":\"k1\"}", alg);
-    const char *text =
-        weir_arena_printf(wt_fx.a, "%s.%s", b64(head, strlen(head)), b64(claims, strlen(claims)));
-    assert_true(weir_hmac_sha256(WEIR_SLICE_LIT(SECRET), weir_slice_z(text), mac));
-    return weir_arena_printf(wt_fx.a, "Authorization: Bearer %s.%s", text,
-                             b64((const char *)mac, 32));
+    return weir_arena_printf(wt_fx.a, "Authorization: Bearer %s",
+                             authkeys_token(alg, "k1", claims, wt_fx.a));
 }
 
 static void who_is_let_in(void **state)
@@ -84,19 +54,19 @@ static void who_is_let_in(void **state)
     wt_assert_status(401, &a);
     a = call_as("Authorization: Basic YTpi", "whoami", "{}");
     wt_assert_status(401, &a);
-    a = call_as(header[APP], "whoami", "{}");
+    a = call_as(key[APP].header, "whoami", "{}");
     wt_assert_status(200, &a);
     assert_has(a.body, "\"sub\": \"app\"");
     assert_has(a.body, "\"user\": \"shop_app\"");
-    a = call_as(header[APP], "admin_only", "{}");
+    a = call_as(key[APP].header, "admin_only", "{}");
     wt_assert_status(403, &a);
     assert_has(a.body, "42501");
-    a = call_as(header[ADMIN], "admin_only", "{}");
+    a = call_as(key[ADMIN].header, "admin_only", "{}");
     wt_assert_status(200, &a);
     assert_has(a.body, "shop_admin");
     /* EXECUTE taken away holds from the next call on. */
     fixture_sql(&wt_fx, "REVOKE EXECUTE ON FUNCTION command.admin_only FROM shop_admin");
-    a = call_as(header[ADMIN], "admin_only", "{}");
+    a = call_as(key[ADMIN].header, "admin_only", "{}");
     wt_assert_status(403, &a);
     fixture_sql(&wt_fx, "GRANT EXECUTE ON FUNCTION command.admin_only TO shop_admin");
 }
@@ -148,10 +118,10 @@ static void no_escape(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         char body[200];
         (void)snprintf(body, sizeof body, "{\"how\": \"%s\"}", ways[i]);
-        wt_answer a = call_as(header[APP], "escape", body);
+        wt_answer a = call_as(key[APP].header, "escape", body);
         wt_assert_status(403, &a);
     }
-    wt_answer a = call_as(header[APP], "escape", "{\"how\": \"SET LOCAL work_mem = '1MB'\"}");
+    wt_answer a = call_as(key[APP].header, "escape", "{\"how\": \"SET LOCAL work_mem = '1MB'\"}");
     wt_assert_status(200, &a);
     assert_has(a.body, "shop_app");
 }
@@ -166,12 +136,12 @@ typedef struct caller {
 static void caller_main(void *arg)
 {
     caller *c = arg;
-    c->got = call_as(header[c->who], c->name, "{}");
+    c->got = call_as(key[c->who].header, c->name, "{}");
 }
 
 static bool all_wait(void *n)
 {
-    wt_answer a = ask_as(header[ADMIN], "GET", "/status", NULL, NULL);
+    wt_answer a = ask_as(key[ADMIN].header, "GET", "/status", NULL, NULL);
     const char *queue = strstr(a.body, "\"queue\":");
     return queue && wt_number(queue + 8) >= *(const int *)n;
 }
@@ -215,31 +185,31 @@ static void callers_do_not_meet(void **state)
     (void)state;
     fixture_need(&wt_fx);
     static const char id[] = "Idempotency-Key: the-same";
-    wt_answer a = ask_as(header[APP], "POST", "/commands/note", id, "{\"id\":\"mine\"}");
+    wt_answer a = ask_as(key[APP].header, "POST", "/commands/note", id, "{\"id\":\"mine\"}");
     wt_assert_status(200, &a);
-    a = ask_as(header[ADMIN], "POST", "/commands/note", id, "{\"id\":\"yours\"}");
+    a = ask_as(key[ADMIN].header, "POST", "/commands/note", id, "{\"id\":\"yours\"}");
     wt_assert_status(200, &a); /* not 422: another caller's key is another key */
-    a = ask_as(header[APP], "POST", "/commands/note", id, "{\"id\":\"mine\"}");
+    a = ask_as(key[APP].header, "POST", "/commands/note", id, "{\"id\":\"mine\"}");
     wt_assert_status(200, &a);
     assert_string_equal(
         fixture_sql_value(&wt_fx, "SELECT string_agg(id, ',' ORDER BY id) FROM journal"),
         "mine,yours");
     /* With options too the command runs as its caller. */
-    a = ask_as(header[APP], "POST", "/commands/admin_only", "Idempotency-Key: k2", "{}");
+    a = ask_as(key[APP].header, "POST", "/commands/admin_only", "Idempotency-Key: k2", "{}");
     wt_assert_status(403, &a);
-    a = ask_as(header[APP], "POST", "/commands/whoami", "If-Match: \"1\"", "{}");
+    a = ask_as(key[APP].header, "POST", "/commands/whoami", "If-Match: \"1\"", "{}");
     wt_assert_status(200, &a);
     assert_has(a.body, "\"user\": \"shop_app\"");
-    a = ask_as(header[APP], "POST", "/commands", NULL,
+    a = ask_as(key[APP].header, "POST", "/commands", NULL,
                "[{\"name\":\"whoami\"},{\"name\":\"admin_only\"}]");
     wt_assert_status(200, &a);
     assert_has(a.body, "\"user\": \"shop_app\"");
     assert_has(a.body, "\"status\":403");
-    a = ask_as(header[APP], "POST", "/commands?atomic=true", NULL,
+    a = ask_as(key[APP].header, "POST", "/commands?atomic=true", NULL,
                "[{\"name\":\"whoami\"},{\"name\":\"whoami\"}]");
     wt_assert_status(200, &a);
     assert_has(a.body, "\"sub\": \"app\"");
-    a = ask_as(header[APP], "POST", "/commands?atomic=true", NULL,
+    a = ask_as(key[APP].header, "POST", "/commands?atomic=true", NULL,
                "[{\"name\":\"whoami\"},{\"name\":\"admin_only\"}]");
     wt_assert_status(403, &a);
 }
@@ -249,15 +219,16 @@ static void stored_commands(void **state)
     (void)state;
     fixture_need(&wt_fx);
     char path[100] = "/commands/", *id;
-    wt_answer a = ask_as(header[APP], "POST", "/commands/whoami", "Prefer: respond-async", "{}");
+    wt_answer a =
+        ask_as(key[APP].header, "POST", "/commands/whoami", "Prefer: respond-async", "{}");
     wt_assert_status(202, &a);
     id = strstr(a.body, "\"command_id\":\"");
     assert_non_null(id);
     (void)snprintf(path + 10, 33, "%s", id + 14);
-    wt_answer other = ask_as(header[ADMIN], "GET", path, NULL, NULL);
+    wt_answer other = ask_as(key[ADMIN].header, "GET", path, NULL, NULL);
     wt_assert_status(404, &other);
     (void)snprintf(path + 42, sizeof path - 42, "?wait_ms=5000");
-    a = ask_as(header[APP], "GET", path, NULL, NULL);
+    a = ask_as(key[APP].header, "GET", path, NULL, NULL);
     wt_assert_status(200, &a);
     assert_has(a.body, "\"state\": \"completed\"");
     assert_has(a.body, "\"user\": \"shop_app\"");
@@ -270,11 +241,11 @@ static void rates(void **state)
     fixture_need(&wt_fx);
     int refused = 0;
     for (int i = 0; i < 8 && !refused; i++) {
-        wt_answer a = call_as(header[SLOW], "whoami", "{}");
+        wt_answer a = call_as(key[SLOW].header, "whoami", "{}");
         refused += a.status == 429;
     }
     assert_int_equal(refused, 1);
-    const char *const headers[] = {JSON, header[SLOW], NULL};
+    const char *const headers[] = {JSON, key[SLOW].header, NULL};
     weir_curl_response r = {0};
     weir_error err = {0};
     char url[120];
@@ -290,7 +261,7 @@ static void rates(void **state)
     assert_true(weir_curl_header(&r, "Retry-After").n > 0);
     assert_true(weir_curl_header(&r, "RateLimit-Remaining").n > 0);
     assert_true(weir_curl_header(&r, "RateLimit-Reset").n > 0);
-    wt_answer a = call_as(header[APP], "whoami", "{}");
+    wt_answer a = call_as(key[APP].header, "whoami", "{}");
     wt_assert_status(200, &a);
 }
 
@@ -313,11 +284,11 @@ static void what_is_open(void **state)
         a = wt_get(&guarded, closed[i]);
         wt_assert_status(401, &a);
     }
-    a = ask_as(header[APP], "GET", "/metrics", NULL, NULL);
+    a = ask_as(key[APP].header, "GET", "/metrics", NULL, NULL);
     wt_assert_status(200, &a);
-    a = ask_as(header[APP], "GET", "/readyz", NULL, NULL);
+    a = ask_as(key[APP].header, "GET", "/readyz", NULL, NULL);
     assert_has(a.body, "waits");
-    const char *const headers[] = {header[APP], NULL};
+    const char *const headers[] = {key[APP].header, NULL};
     weir_curl_response r = {0};
     weir_error err = {0};
     char url[120];
@@ -325,6 +296,73 @@ static void what_is_open(void **state)
     assert_rc(WEIR_OK,
               weir_curl("GET", url, headers, (weir_slice){NULL, 0}, 5000, wt_fx.a, &r, &err), &err);
     assert_has(r.body.p, "\"securitySchemes\":{\"Bearer\"");
+}
+
+/* A stranger's body is not read: the answer comes before it, and ends the connection. */
+static void strangers_send_no_bodies(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    static const char *const how[] = {"Content-Length: 1000000", "Transfer-Encoding: chunked"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *head = weir_arena_printf(wt_fx.a,
+                                             "POST /commands/whoami HTTP/1.1\r\nHost: x\r\n"
+                                             "Content-Type: application/json\r\n%s\r\n\r\n",
+                                             how[i]);
+        assert_has(rawhttp_ask(wt_fx.a, guarded.port, head, "", 0), " 401 ");
+    }
+    /* One we know may, with a token as long as they may be. */
+    char *body = weir_arena_alloc(wt_fx.a, 20001);
+    (void)snprintf(body, 20001, "{\"id\":\"%19000d\"}", 1);
+    wt_answer a = call_as(key[APP].header, "note", body);
+    wt_assert_status(200, &a);
+    const char *claims =
+        weir_arena_printf(wt_fx.a,
+                          "{\"iss\":\"me\",\"aud\":\"shop\",\"sub\":\"ann\",\"exp\":4000000000,"
+                          "\"role\":\"customer\",\"x\":\"%5800d\"}",
+                          1);
+    a = call_as(token("HS256", claims), "whoami", "{}");
+    wt_assert_status(200, &a);
+}
+
+/* As a role that is no superuser, and was not granted what it gives. */
+static void deploy_as_a_plain_role(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    fixture_sql(&wt_fx,
+                "CREATE ROLE shop_other NOLOGIN; CREATE ROLE plain; CREATE ROLE chief SUPERUSER;"
+                "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO plain', "
+                "current_database()); END $$;"
+                "GRANT USAGE ON SCHEMA weir, command TO plain WITH GRANT OPTION;"
+                "GRANT SELECT ON ALL TABLES IN SCHEMA weir TO plain;"
+                "SET SESSION AUTHORIZATION plain");
+    assert_has(fixture_sql_value(&wt_fx, "SELECT weir.role_problem('shop_other')"),
+               "GRANT shop_other TO plain");
+    assert_has(fixture_sql_value(&wt_fx, "SELECT weir.role_problem('nobody_here')"), "CREATE ROLE");
+    assert_has(fixture_sql_value(&wt_fx, "SELECT weir.role_problem('chief')"), "superuser");
+    fixture_sql(&wt_fx, "RESET SESSION AUTHORIZATION; GRANT shop_other TO plain; SET SESSION "
+                        "AUTHORIZATION plain");
+    assert_string_equal(fixture_sql_value(&wt_fx, "SELECT weir.role_problem('shop_other')"), "");
+    assert_true(wt_number(fixture_sql_value(&wt_fx, "SELECT weir.deploy_role('shop_other')")) > 10);
+    assert_string_equal(fixture_sql_value(&wt_fx, "SELECT weir.deploy_role('shop_other')"), "0");
+    assert_string_equal(fixture_sql_value(&wt_fx, "SELECT current_user::text"), "plain");
+    assert_has(
+        fixture_sql_value(&wt_fx, "SELECT weir_as_shop_other.admin_only('{}', '{}', '{}')::text"),
+        "42501");
+    fixture_sql(&wt_fx, "RESET SESSION AUTHORIZATION");
+    /* What is not listed any more goes. */
+    fixture_sql(&wt_fx, "SELECT * FROM weir.deploy_roles('{shop_app,shop_admin}')");
+    assert_string_equal(
+        fixture_sql_value(&wt_fx, "SELECT string_agg(nspname, ' ' ORDER BY 1) FROM pg_namespace "
+                                  "WHERE nspname LIKE 'weir_as_%'"),
+        "weir_as_shop_admin weir_as_shop_app");
+}
+
+static bool accepted_now(void *who)
+{
+    wt_answer a = call_as(who, "whoami", "{}");
+    return a.status == 200;
 }
 
 static bool refused_now(void *who)
@@ -337,17 +375,74 @@ static void revoked(void **state)
 {
     (void)state;
     fixture_need(&wt_fx);
-    wt_answer a = call_as(header[GONE], "whoami", "{}");
+    wt_answer a = call_as(key[GONE].header, "whoami", "{}");
     wt_assert_status(200, &a);
-    write_keys(GONE);
-    fixture_wait(&wt_fx, refused_now, header[GONE], 3000, "the key to be refused");
-    a = call_as(header[APP], "whoami", "{}");
+    authkeys_write(key, GONE, key_path);
+    fixture_wait(&wt_fx, refused_now, key[GONE].header, 3000, "the key to be refused");
+    a = call_as(key[APP].header, "whoami", "{}");
     wt_assert_status(200, &a);
 }
 
 static bool ended(void *proc)
 {
     return !fixture_running(proc);
+}
+
+/* What `weir WORDS…` says. */
+static const char *weir(const char *env, const char *const *words)
+{
+    const char *argv[12] = {WEIR_BIN_DIR "/weir"};
+    const char *const more[] = {env, NULL};
+    weir_error err = {0};
+    weir_slice said;
+    for (int i = 0; words[i]; i++) {
+        argv[i + 1] = words[i];
+    }
+    fixture_proc *p = fixture_spawn(&wt_fx, "weir", argv, more);
+    assert_non_null(p);
+    fixture_wait(&wt_fx, ended, p, 10000, "weir to end");
+    assert_rc(WEIR_OK, weir_file_read(p->log, 1 << 20, wt_fx.a, &said, &err), &err);
+    assert_int_equal(unlink(p->log), 0);
+    return said.p;
+}
+
+static void keys_from_the_shell(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    char app[160];
+    weir_error err = {0};
+    (void)snprintf(app, sizeof app, "%s/app", wt_fx.dir);
+    assert_rc(WEIR_OK, weir_mkdirs(app, 0755, &err), &err);
+    const char *ini = weir_arena_printf(
+        wt_fx.a, "[write]\nport=%d\n[auth]\nkeys=%s\nroles=shop_app\n", guarded.port, key_path);
+    assert_rc(WEIR_OK,
+              weir_file_write(weir_arena_printf(wt_fx.a, "%s/weir.ini", app), weir_slice_z(ini),
+                              0600, &err),
+              &err);
+    const char *const wrong[] = {"keys", "add", "--app", app, "ci", "--role", "postgres", NULL};
+    assert_has(weir(NULL, wrong), "auth.roles does not list");
+    const char *const add[] = {"keys", "add", "--app", app, "ci", "--role", "shop_app", NULL};
+    const char *said = weir(NULL, add), *text = strstr(said, "weir_");
+    assert_non_null(text);
+    weir_slice secret = weir_slice_of(text, WEIR_KEY_CHARS);
+    const char *env =
+        weir_arena_printf(wt_fx.a, "WEIR_KEY=" WEIR_SLICE_FMT, WEIR_SLICE_ARG(secret));
+    const char *const list[] = {"keys", "list", "--app", app, NULL};
+    said = weir(NULL, list);
+    assert_has(said, "ci ");
+    assert_null(strstr(said, "weir_"));
+    const char *const send[] = {"send", "--app", app, "whoami", "{}", NULL};
+    assert_has(weir("WEIR_KEY=", send), "401");
+    const char *header = weir_arena_printf(wt_fx.a, "Authorization: Bearer %s", env + 9);
+    fixture_wait(&wt_fx, accepted_now, (void *)(uintptr_t)header, 3000, "the new key to hold");
+    assert_has(weir(env, send), "\"sub\": \"ci\"");
+    char id[WEIR_KEY_ID_CHARS + 1] = "";
+    memcpy(id, secret.p + 5, WEIR_KEY_ID_CHARS);
+    const char *const revoke[] = {"keys", "revoke", "--app", app, id, NULL};
+    assert_has(weir(NULL, revoke), "revoked");
+    assert_has(weir(NULL, revoke), "there is no key");
+    fixture_wait(&wt_fx, refused_now, (void *)(uintptr_t)header, 3000, "the key to be refused");
 }
 
 static void open_doors_are_refused(void **state)
@@ -378,10 +473,10 @@ static void nothing_secret_is_told(void **state)
     weir_slice log;
     assert_rc(WEIR_OK, weir_file_read(guarded.proc->log, 16 << 20, wt_fx.a, &log, &err), &err);
     for (int i = 0; i < NKEYS; i++) {
-        const char *secret = header[i] + strlen(header[i]) - WEIR_KEY_SECRET_CHARS;
+        const char *secret = key[i].header + strlen(key[i].header) - WEIR_KEY_SECRET_CHARS;
         assert_null(strstr(log.p, secret));
     }
-    assert_null(strstr(log.p, SECRET));
+    assert_null(strstr(log.p, AUTHKEYS_SECRET));
     assert_string_equal(
         fixture_sql_value(
             &wt_fx, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%weir\\_%\\_A%'"),
@@ -489,7 +584,7 @@ static void service_ends_well(void **state)
 static bool answers(void *unused)
 {
     (void)unused;
-    wt_answer a = call_as(header[APP], "whoami", "{}");
+    wt_answer a = call_as(key[APP].header, "whoami", "{}");
     return a.status == 200;
 }
 
@@ -507,7 +602,6 @@ static void add_fixture_sql(void)
 static int up(void **state)
 {
     (void)state;
-    weir_error err = {0};
     char more[1200];
     if (wt_up(WEIR_BIN_DIR, WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql") != 0) {
         return -1;
@@ -518,16 +612,8 @@ static int up(void **state)
     add_fixture_sql();
     (void)snprintf(key_path, sizeof key_path, "%s/keys", wt_fx.dir);
     (void)snprintf(jwks_path, sizeof jwks_path, "%s/jwks", wt_fx.dir);
-    for (int i = 0; i < NKEYS; i++) {
-        char text[WEIR_KEY_CHARS + 1];
-        assert_rc(WEIR_OK, weir_apikey_make(&key[i], text, &err), &err);
-        (void)snprintf(header[i], sizeof header[i], "Authorization: Bearer %s", text);
-    }
-    write_keys(NKEYS);
-    const char *jwks = weir_arena_printf(
-        wt_fx.a, "{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"kid\":\"k1\",\"k\":\"%s\"}]}",
-        b64(SECRET, 32));
-    assert_rc(WEIR_OK, weir_file_write(jwks_path, weir_slice_z(jwks), 0600, &err), &err);
+    authkeys_make(key, NKEYS, key_path);
+    authkeys_jwks(jwks_path, "k1", wt_fx.a);
     (void)snprintf(more, sizeof more,
                    "lanes=1\n[auth]\nkeys=%s\njwt_keys=%s\njwt_issuer=me\njwt_audience=shop\n"
                    "roles=customer=shop_app shop_admin shop_app\n",
@@ -549,6 +635,9 @@ int main(void)
         cmocka_unit_test(rates),
         cmocka_unit_test(what_is_open),
         cmocka_unit_test(revoked),
+        cmocka_unit_test(strangers_send_no_bodies),
+        cmocka_unit_test(deploy_as_a_plain_role),
+        cmocka_unit_test(keys_from_the_shell),
         cmocka_unit_test(open_doors_are_refused),
         cmocka_unit_test(nothing_secret_is_told),
         cmocka_unit_test(tls),

@@ -5,14 +5,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "libweir/auth/keyfile.h"
-#include "libweir/base/base64url.h"
-#include "libweir/base/crypt.h"
 #include "libweir/base/str.h"
+#include "tests/support/authkeys.h"
 #include "tests/support/check.h"
 #include "tests/support/folder.h"
 
-#define SECRET "0123456789abcdef0123456789abcdef"
 enum { NOW_S = 1800000000 };
 #define NOW_US (INT64_C(1000000) * NOW_S)
 
@@ -74,32 +71,14 @@ static bool check(const char *credential)
     return weir_auth_check(auth, weir_slice_z(credential), NOW_US, arena, &p, &no);
 }
 
-static const char *b64(const char *bytes, size_t n)
-{
-    weir_buf b;
-    weir_buf_init(&b, 1 << 20);
-    weir_base64url_put(&b, weir_slice_of(bytes, n));
-    const char *out = weir_arena_dupz(arena, weir_buf_slice(&b));
-    weir_buf_fini(&b);
-    return out;
-}
-
 static void write_jwks(const char *kid)
 {
-    const char *text = weir_arena_printf(
-        arena, "{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"kid\":\"%s\",\"k\":\"%s\"}]}", kid,
-        b64(SECRET, 32));
-    assert_rc(WEIR_OK, weir_file_write(s.auth_jwt_keys, weir_slice_z(text), 0600, &err), &err);
+    authkeys_jwks(s.auth_jwt_keys, kid, arena);
 }
 
 static const char *token(const char *claims)
 {
-    unsigned char mac[32];
-    static const char header[] = "{\"alg\":\"HS256\",\"kid\":\"k1\"}";
-    const char *text = weir_arena_printf(arena, "%s.%s", b64(header, sizeof header - 1),
-                                         b64(claims, strlen(claims)));
-    assert_true(weir_hmac_sha256(WEIR_SLICE_LIT(SECRET), weir_slice_z(text), mac));
-    return weir_arena_printf(arena, "%s.%s", text, b64((const char *)mac, 32));
+    return authkeys_token("HS256", "k1", claims, arena);
 }
 
 static void keys(void **state)

@@ -44,6 +44,35 @@ static void alone_ones_come_behind_in_order(void **state)
     assert_ptr_equal(jobs[runs[3].first], &store[4]);
 }
 
+/* A transaction has commands of one role. */
+static void roles_do_not_mix(void **state)
+{
+    (void)state;
+    static const char *const role[] = {"x", "y"};
+    fill("ssssas");
+    for (size_t i = 0; i < 6; i++) {
+        store[i].role = role[i % 2];
+    }
+    assert_int_equal(wsvc_group_plan(jobs, 6, 48, 1000, runs), 3);
+    assert_int_equal(runs[0].n, 2);
+    assert_ptr_equal(jobs[0], &store[0]);
+    assert_ptr_equal(jobs[1], &store[2]);
+    assert_int_equal(runs[1].n, 3);
+    assert_ptr_equal(jobs[2], &store[1]);
+    assert_ptr_equal(jobs[4], &store[5]);
+    assert_true(runs[2].alone);
+    /* What may have to keep an order keeps it. */
+    fill("ssss");
+    for (size_t i = 0; i < 4; i++) {
+        store[i].role = role[i % 2];
+    }
+    wsvc_keys_add(&store[3].keys, (wsvc_key){1, 2});
+    assert_int_equal(wsvc_group_plan(jobs, 4, 48, 1000, runs), 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_ptr_equal(jobs[i], &store[i]);
+    }
+}
+
 static void cut_by_count_and_bytes(void **state)
 {
     (void)state;
@@ -92,9 +121,8 @@ static void every_job_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_share),
-        cmocka_unit_test(alone_ones_come_behind_in_order),
-        cmocka_unit_test(cut_by_count_and_bytes),
+        cmocka_unit_test(all_share),        cmocka_unit_test(alone_ones_come_behind_in_order),
+        cmocka_unit_test(roles_do_not_mix), cmocka_unit_test(cut_by_count_and_bytes),
         cmocka_unit_test(every_job_once),
     };
     return cmocka_run_group_tests_name("group", tests, NULL, NULL);
