@@ -138,8 +138,10 @@ static void put_slot(brg_shared *s, weir_buf *out)
     weir_json_quote(out, weir_slice_z(brg_state_name(state)));
     weir_buf_putz(out, ",\"reason\":");
     weir_json_quote(out, weir_slice_z(text));
-    weir_buf_printf(out, ",\"name\":\"%s\",\"retained_bytes\":%" PRId64 ",\"confirmed\":\"%s\"",
-                    s->settings->bridge_slot, f.retained_bytes,
+    weir_buf_printf(out,
+                    ",\"name\":\"%s\",\"publication\":\"%s\",\"retained_bytes\":%" PRId64
+                    ",\"confirmed\":\"%s\"",
+                    s->settings->bridge_slot, s->settings->bridge_publication, f.retained_bytes,
                     weir_lsn_print(atomic_load(&s->confirmed), lsn));
     weir_buf_printf(out, ",\"wal_status\":\"%s\",\"full_in_s\":", f.wal_status);
     if (f.full_in_s >= 0) {

@@ -9,6 +9,7 @@
 #include "migrations/crawler/job.h"
 
 enum { WORKERS_MAX = 64, SAMPLE_MS = 500, CATALOG_MS = 600000 };
+#define KEYLESS_MAX_BYTES (INT64_C(32) << 30)
 
 void crw_range_free(crw_range *r)
 {
@@ -43,6 +44,7 @@ static void defaults(crw *c)
     o->chunk_rows = o->chunk_rows > 0 ? o->chunk_rows : 20000;
     o->chunk_rows_max = o->chunk_rows_max > 0 ? o->chunk_rows_max : 2000000;
     o->rejects_max = o->rejects_max ? o->rejects_max : 1000;
+    o->keyless_max_bytes = o->keyless_max_bytes ? o->keyless_max_bytes : KEYLESS_MAX_BYTES;
 }
 
 /* Names come with their schema from functions that leave it out where the path has it. */

@@ -57,9 +57,11 @@ typedef struct crw_conf {
                             while we pause; 0: never */
     int64_t
         lag_max_bytes; /* wait while a replica or slot of the source is further behind; 0: never */
-    int64_t rejects_max;    /* rows that may go to weir_sync.reject; 0: 1000, -1: none */
-    int64_t barrier_max_ms; /* how long to wait for older transactions; 0: as long as it takes */
-    bool append;            /* the target tables may hold rows already */
+    int64_t rejects_max;       /* rows that may go to weir_sync.reject; 0: 1000, -1: none */
+    int64_t keyless_max_bytes; /* larger tables without key are refused by crw_open; 0: 32 GiB,
+                                  -1: none is */
+    int64_t barrier_max_ms;    /* how long to wait for older transactions; 0: as long as it takes */
+    bool append;               /* the target tables may hold rows already */
 } crw_conf;
 
 /* Strings are borrowed until crw_close. Connects to both sides, creates or updates the schema
@@ -69,13 +71,17 @@ WEIR_MUST_CHECK weir_rc crw_open(crw **out, const crw_conf *conf, weir_error *er
 void crw_close(crw *c); /* NULL is fine; what runs must have returned */
 
 /* Creates the target tables that are not there: columns, defaults, identity, generated columns, NOT
- * NULL, CHECK; enums and sequences they need. Indexes and other constraints are noted and built
- * later: the key when a table is copied, the rest by crw_finish. Tables that are there are left as
- * they are. Only for tables without columns of their own in the conf. */
+ * NULL, CHECK, partitions; the enums, domains, composite and range types, collations and sequences
+ * they need. Indexes and other constraints are noted and built later: the key when a table is
+ * copied, the rest by crw_finish. Tables that are there are left as they are. WEIR_E_NOTFOUND for
+ * what must be made by hand: tables with columns of their own in the conf, plain inheritance,
+ * partitions on another server; also when the target lacks a function or an extension. */
 WEIR_MUST_CHECK weir_rc crw_create(crw *c, weir_error *err);
 
 /* Barrier, then chunks, until every table is copied and has its key. WEIR_E_EOF after crw_stop;
- * call it again (or open the job again) to go on. */
+ * call it again (or open the job again) to go on. WEIR_E_CONN (the session that holds the job's
+ * lock is gone) and WEIR_E_AGAIN (a target that crashed lost chunks): close the job and open it
+ * again. WEIR_E_STATE: somebody must act first. */
 WEIR_MUST_CHECK weir_rc crw_copy(crw *c, weir_error *err);
 
 /* Builds what crw_create noted, several at a time: unique indexes, indexes, constraints, then

@@ -131,11 +131,18 @@ static weir_rc create_one(crw *c, crw_tab *t, weir_error *err)
                          "the target has no table %s: create it with the columns of the mapping",
                          t->target);
     }
-    if (t->partitioned) {
+    if (t->inherits) {
         return weir_fail(err, WEIR_E_NOTFOUND, 0,
-                         "the target has no table %s: create it and its partitions first, for "
-                         "instance with pg_dump --section=pre-data",
+                         "the target has no table %s, which inherits or is inherited from: create "
+                         "the whole family there first, for instance with pg_dump "
+                         "--section=pre-data",
                          t->target);
+    }
+    if (t->foreign_part) {
+        return weir_fail(err, WEIR_E_NOTFOUND, 0,
+                         "the target has no table %s, and %s is a partition on another server: "
+                         "create it and its partitions there first",
+                         t->target, t->foreign_part);
     }
     const char *params[] = {c->own.job, t->id};
     weir_rc rc = weir_pg_script(c->target, "BEGIN", err);

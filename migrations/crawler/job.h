@@ -33,6 +33,9 @@ typedef struct crw_tab {
     const char *key_types[CRW_KEYS_MAX];
     const char *plan, *shape; /* hashes, see crawl_schema.sql */
     bool partitioned, binary, there, created;
+    bool target_whole;        /* the target is partitioned; else its children are not ours */
+    bool inherits;            /* plain inheritance, from another or by another */
+    const char *foreign_part; /* a partition that is a foreign table; NULL: none */
     int64_t est_rows;
     /* under the monitor */
     char *storage;      /* of the run being copied; replaced only while no chunk runs */

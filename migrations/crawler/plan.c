@@ -133,7 +133,17 @@ static weir_rc take_table(crw *c, crw_tab *t, const weir_pg_rows *r, weir_error 
     t->from = t->partitioned ? t->source : weir_arena_printf(c->a, "ONLY %s", t->source);
     t->est_rows = weir_pg_i64(r, 0, 1);
     take_key(c, t, r);
+    t->inherits = is_true(r, 0, 7);
+    t->foreign_part = weir_pg_isnull(r, 0, 8) ? NULL : keep(c, r, 0, 8);
     t->plan = plan_hash(c, t);
+    int64_t bytes = weir_pg_i64(r, 0, 5);
+    if (t->nkey == 0 && c->own.keyless_max_bytes > 0 && bytes > c->own.keyless_max_bytes) {
+        return weir_fail(err, WEIR_E_INPUT, 0,
+                         "%s has no key and %lld MiB: such a table is copied in one piece and one "
+                         "snapshot, from the start again after any interruption; give it a PRIMARY "
+                         "KEY (or REPLICA IDENTITY USING INDEX a unique one), or leave it out",
+                         t->source, (long long)(bytes >> 20));
+    }
     return take_shape(c, t, err);
 }
 
@@ -216,11 +226,16 @@ weir_rc crw_plan_target(crw *c, crw_tab *t, weir_error *err)
 {
     const char *params[] = {t->target};
     weir_pg_rows *r = NULL;
-    weir_rc rc = weir_pg_query(c->target, "SELECT to_regclass($1) IS NOT NULL", 1, params, &r, err);
+    weir_rc rc =
+        weir_pg_query(c->target,
+                      "SELECT count(*) > 0, bool_or(relkind = 'p') FROM pg_class WHERE oid "
+                      "= to_regclass($1)",
+                      1, params, &r, err);
     if (rc != WEIR_OK) {
         return rc;
     }
     t->there = is_true(r, 0, 0);
+    t->target_whole = is_true(r, 0, 1);
     weir_pg_rows_free(r);
     if (!t->there) {
         return WEIR_OK;

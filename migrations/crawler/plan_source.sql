@@ -19,6 +19,9 @@ SELECT t.relkind,
        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
        (SELECT 'ARRAY[' || string_agg(quote_ident(attname) || '::text', ', ' ORDER BY key_at) || ']' FROM col WHERE key_at IS NOT NULL),
        (SELECT string_agg(format_type(atttypid, -1), E'\n' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
-       pg_relation_size(t.oid),
-       has_table_privilege(t.oid, 'SELECT')
+       CASE WHEN t.relkind = 'p' THEN (SELECT coalesce(sum(pg_relation_size(p.relid)), 0)::bigint FROM pg_partition_tree(t.oid) p WHERE p.isleaf)
+            ELSE pg_relation_size(t.oid) END,
+       has_table_privilege(t.oid, 'SELECT'),
+       EXISTS (SELECT FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent WHERE t.oid IN (h.inhrelid, h.inhparent) AND p.relkind = 'r'),
+       (SELECT l.oid::regclass FROM pg_partition_tree(t.oid) p JOIN pg_class l ON l.oid = p.relid WHERE t.relkind = 'p' AND l.relkind = 'f' LIMIT 1)
   FROM t

@@ -238,7 +238,7 @@ weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
                            3, params, &r, err);
     }
     if (rc == WEIR_OK && weir_pg_nrows(r) == 0) {
-        rc = weir_fail(err, WEIR_E_STATE, 0,
+        rc = weir_fail(err, WEIR_E_AGAIN, 0,
                        "the target no longer has every chunk of %s (did it crash?): start the job "
                        "again, it copies what is missing",
                        t->target);
@@ -269,7 +269,8 @@ weir_rc crw_record_redo(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
     weir_arena *a = weir_arena_new(0);
     weir_rc rc = weir_pg_script(
         target,
-        weir_arena_printf(a, "BEGIN; SET LOCAL synchronous_commit = local; TRUNCATE %s", t->target),
+        weir_arena_printf(a, "BEGIN; SET LOCAL synchronous_commit = local; TRUNCATE %s%s",
+                          t->target_whole ? "" : "ONLY ", t->target),
         err);
     weir_arena_free(a);
     static const char *const sql[] = {

@@ -14,7 +14,7 @@ enum {
     SLICE_KEYS = 1000,
     SNAPSHOT_XIPS = 65536,
     UNSEEN_POLL_MS = 5,
-    UNSEEN_TELL_MS = 5000,
+    UNSEEN_TELL_MS = 1000,
     RETRY_MAX = 500
 };
 
@@ -39,6 +39,11 @@ weir_rc mig_apply_prepare(mig_session *s, weir_error *err)
     }
     return rc;
 }
+
+#define UNSEEN                                                                                     \
+    "a transaction that is in the stream and not yet visible: a synchronous standby of the "       \
+    "source "                                                                                      \
+    "may be away"
 
 static bool sees_all(const mig_feed *f, const weir_snapshot *snap)
 {
@@ -81,10 +86,16 @@ static weir_rc begin_source(mig_session *s, mig_feed *f, weir_error *err)
         if (rc != WEIR_OK) {
             break;
         }
-        if (!told && weir_mono_ms() - since > UNSEEN_TELL_MS) {
+        if (weir_mono_ms() - since > UNSEEN_TELL_MS) {
+            since = weir_mono_ms();
+            if (!told) {
+                WEIR_WARN("MIG-UNSEEN", UNSEEN);
+            }
             told = true;
-            WEIR_WARN("MIG-UNSEEN", "a transaction is in the stream and not yet visible: a "
-                                    "synchronous standby of the source may be away");
+            rc = mig_state_seen(s->target, s->m->name.z, UNSEEN, err);
+        }
+        if (rc != WEIR_OK) {
+            break;
         }
         mig_pause_ms(UNSEEN_POLL_MS);
     }
@@ -150,9 +161,9 @@ weir_rc mig_put_slice(mig_session *s, const mig_touched *tt, int index, int from
     rc = rc == WEIR_OK
              ? mig_pump(s,
                         weir_arena_printf(a,
-                                          "COPY (SELECT %s FROM ONLY %s WHERE (%s) IN (VALUES %s) "
+                                          "COPY (SELECT %s FROM %s WHERE (%s) IN (VALUES %s) "
                                           "AND %s) TO STDOUT",
-                                          mig_exprs(t, a), t->src_sql, skey, keys.p, t->where),
+                                          mig_exprs(t, a), t->src_from, skey, keys.p, t->where),
                         weir_arena_printf(a, "COPY weir_row_%d FROM STDIN", index), &rows, err)
              : rc;
     if (rc == WEIR_OK) {

@@ -57,6 +57,8 @@ static void read_head(weir_arena *a, const weir_pg_rows *r, mig_rel *out)
     out->row_security = yes(r, 0, 9);
     out->has_triggers = yes(r, 0, 10);
     out->rows = weir_pg_i64(r, 0, 11);
+    out->partition = yes(r, 0, 12);
+    out->odd_partition = text(a, r, 0, 13);
 }
 
 static void read_columns(weir_arena *a, const weir_pg_rows *r, mig_rel *out)
@@ -76,6 +78,8 @@ static void read_columns(weir_arena *a, const weir_pg_rows *r, mig_rel *out)
         c->generated = yes(r, i, 7);
         c->identity = yes(r, i, 8);
         c->builtin = yes(r, i, 9);
+        c->collation = text(a, r, i, 11);
+        c->declared = text(a, r, i, 12);
         int64_t place = weir_pg_i64(r, i, 10); /* from 1; 0: not part of the key */
         c->in_key = place > 0;
         if (place > 0 && place <= 32) {

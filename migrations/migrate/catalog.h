@@ -10,7 +10,9 @@ typedef struct mig_attr {
     int32_t typmod;
     const char *base; /* the base type's name, without modifier */
     bool not_null, has_default, generated, identity;
-    bool builtin; /* the type exists in every PostgreSQL */
+    bool builtin;          /* the type exists in every PostgreSQL */
+    const char *collation; /* quoted, when it is not the type's own; else "" */
+    const char *declared;  /* the type without modifier; a domain's own name */
     bool in_key;
 } mig_attr;
 
@@ -20,8 +22,9 @@ typedef struct mig_rel {
     const char *schema, *name;
     const char *quoted; /* "schema"."name" where quotes are needed */
     char kind, identity, persistence;
-    bool can_select, can_write, owned, row_security, has_triggers, empty;
-    int64_t rows; /* estimate */
+    bool can_select, can_write, owned, row_security, has_triggers, empty, partition;
+    const char *odd_partition; /* of a partitioned table: one that cannot be followed; else "" */
+    int64_t rows;              /* estimate */
     int n;
     mig_attr *cols;
     int nkey;

@@ -46,11 +46,23 @@ static void source_problems(mig_checker *c, const mig_ptable *t)
 {
     const mig_rel *r = &t->src;
     mig_place at = t->map->from.at;
-    if (r->kind != 'r') {
-        mig_problem_add(c->m, at, false,
-                        r->kind == 'p' ? "name its partitions, each in a section of its own" : NULL,
+    if (r->kind != 'r' && r->kind != 'p') {
+        mig_problem_add(c->m, at, false, NULL,
                         "%s is no ordinary table: its changes are not in the stream", r->quoted);
         return;
+    }
+    if (r->partition) {
+        mig_problem_add(c->m, at, false,
+                        "name the partitioned table, and its rows by where if only some are meant",
+                        "%s is a partition: its changes are told under the name of the whole",
+                        r->quoted);
+    }
+    if (r->odd_partition[0]) {
+        mig_problem_add(c->m, at, false,
+                        "every partition needs to be an ordinary logged table, and whole and "
+                        "partitions the replica identity DEFAULT (or FULL)",
+                        "changes of the partition %s cannot be followed under the name %s",
+                        r->odd_partition, r->quoted);
     }
     if (r->persistence != 'p') {
         mig_problem_add(c->m, at, false, "ALTER TABLE … SET LOGGED",
@@ -240,6 +252,7 @@ static weir_rc check_table(mig_checker *c, mig_ptable *t, weir_error *err)
         return rc;
     }
     t->src_sql = t->src.quoted;
+    t->src_from = t->src.kind == 'p' ? t->src_sql : weir_arena_printf(c->a, "ONLY %s", t->src_sql);
     source_problems(c, t);
     if (!t->src.can_select || (!t->dst.found && !t->map->create)) {
         return WEIR_OK;

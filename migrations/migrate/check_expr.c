@@ -66,7 +66,7 @@ weir_rc mig_check_expr(mig_checker *c, mig_ptable *t, const mig_text *expr, cons
     static const char prefix[] = "SELECT (";
     weir_pg_rows *r = NULL;
     const char *sql =
-        weir_arena_printf(c->a, "%s%s\n) FROM ONLY %s WHERE false", prefix, expr->z, t->src_sql);
+        weir_arena_printf(c->a, "%s%s\n) FROM %s WHERE false", prefix, expr->z, t->src_from);
     weir_rc rc = weir_pg_query(c->source, sql, 0, NULL, &r, err);
     if (rc != WEIR_OK && !lost(rc)) {
         say_error(c, expr, what, (int)sizeof prefix - 1, err);
@@ -145,10 +145,10 @@ static weir_rc sample(mig_checker *c, const mig_ptable *t, const mig_column *mc,
     const char *where = t->map->where.z ? t->map->where.z : "TRUE";
     const char *sql = weir_arena_printf(
         c->a,
-        "SELECT count(*), count(*) FILTER (WHERE v IS NULL), %s FROM (SELECT %s AS v FROM ONLY %s "
+        "SELECT count(*), count(*) FILTER (WHERE v IS NULL), %s FROM (SELECT %s AS v FROM %s "
         "WHERE (%s\n) LIMIT %d) s",
         narrow ? weir_arena_printf(c->a, "count(*) FILTER (WHERE v <> (v::%s))", narrow) : "0",
-        col->expr, t->src_sql, where, SAMPLE_ROWS);
+        col->expr, t->src_from, where, SAMPLE_ROWS);
     weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_query(c->source, sql, 0, NULL, &r, err);
     if (rc != WEIR_OK) {
@@ -211,11 +211,60 @@ static void take_plain(mig_checker *c, const mig_ptable *t, const mig_column *mc
     out->plain = out->source_col >= 0;
 }
 
+/* A type or collation by name that the target must have. */
+static weir_rc there(mig_checker *c, const char *function, const char *name, bool *is,
+                     weir_error *err)
+{
+    const char *oid = "";
+    weir_rc rc = mig_value(c->target, c->a, weir_arena_printf(c->a, "SELECT %s($1)::oid", function),
+                           name, &oid, err);
+    *is = oid[0] != '\0';
+    return rc;
+}
+
+/* Types of the source's own must be in the target before a table is made with them. */
+static weir_rc made_from_source(mig_checker *c, const mig_ptable *t, const mig_column *mc,
+                                mig_pcol *out, uint32_t type, mig_attr *made, weir_error *err)
+{
+    const char *oid = weir_arena_printf(c->a, "%u", type), *name = "";
+    const mig_attr *from = out->plain ? &t->src.cols[out->source_col] : NULL;
+    weir_rc rc = mig_value(c->source, c->a, "SELECT format_type($1::oid, NULL)", oid, &name, err);
+    made->base = name;
+    made->type = from ? from->type : name;
+    made->type_oid = from ? from->type_oid : type;
+    made->typmod = strcmp(made->type, made->base) == 0 ? -1 : 1;
+    const char *declared = from ? from->declared : name;
+    bool known = true;
+    rc = rc == WEIR_OK ? there(c, "to_regtype", declared, &known, err) : rc;
+    if (rc == WEIR_OK && !known) {
+        mig_problem_add(c->m, mc->name.at, false,
+                        weir_arena_printf(c->a,
+                                          "create it there (pg_dump --section=pre-data shows "
+                                          "how), or: column %s text = …",
+                                          mc->name.z),
+                        "the target does not have the type %s of column %s", declared, mc->name.z);
+    }
+    if (rc == WEIR_OK && from && from->collation[0]) {
+        rc = there(c, "to_regcollation", from->collation, &known, err);
+        out->collate = weir_arena_printf(c->a, " COLLATE %s", from->collation);
+        if (rc == WEIR_OK && !known) {
+            mig_problem_add(c->m, mc->name.at, false,
+                            weir_arena_printf(c->a,
+                                              "CREATE COLLATION %s (…) in the target, or "
+                                              "make the table yourself",
+                                              from->collation),
+                            "the target does not have the collation %s of column %s",
+                            from->collation, mc->name.z);
+        }
+    }
+    return rc;
+}
+
 /* The type of a column of a table the tool makes. */
 static weir_rc made_type(mig_checker *c, const mig_ptable *t, const mig_column *mc, mig_pcol *out,
                          uint32_t type, mig_attr *made, weir_error *err)
 {
-    const char *oid = weir_arena_printf(c->a, "%u", type), *name = "";
+    const char *name = "";
     weir_rc rc = WEIR_OK;
     if (mc->type.z) {
         const char *sql = "SELECT to_regtype($1)::oid";
@@ -232,19 +281,7 @@ static weir_rc made_type(mig_checker *c, const mig_ptable *t, const mig_column *
         made->type_oid = (uint32_t)strtoul(name, NULL, 10);
         made->typmod = strchr(mc->type.z, '(') ? 1 : -1;
     } else {
-        rc = mig_value(c->source, c->a, "SELECT format_type($1::oid, NULL)", oid, &name, err);
-        made->base = name;
-        made->type = out->plain ? t->src.cols[out->source_col].type : name;
-        made->type_oid = out->plain ? t->src.cols[out->source_col].type_oid : type;
-        made->typmod = strcmp(made->type, made->base) == 0 ? -1 : 1;
-        if (rc == WEIR_OK && made->type_oid >= 10000) {
-            mig_problem_add(c->m, mc->name.at, false,
-                            weir_arena_printf(c->a,
-                                              "column %s text = …, or create the type and the "
-                                              "table in the target first",
-                                              mc->name.z),
-                            "the target may not have the type %s", made->type);
-        }
+        rc = made_from_source(c, t, mc, out, type, made, err);
     }
     made->builtin = made->type_oid < 10000;
     made->not_null = out->plain && t->src.cols[out->source_col].not_null;
@@ -292,6 +329,7 @@ weir_rc mig_check_column(mig_checker *c, mig_ptable *t, mig_column *mc, mig_pcol
     out->name = mc->name.z;
     out->quoted = mig_ident(c->a, mc->name.z);
     out->expr = weir_arena_printf(c->a, "(%s\n)", mc->expr.z);
+    out->collate = "";
     take_plain(c, t, mc, out);
     int errors = c->m->nerrors;
     rc = t->dst.found ? check_type(c, t, mc, type, &to, err)

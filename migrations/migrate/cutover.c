@@ -71,10 +71,12 @@ static weir_rc lock_source(cutover *c, weir_error *err)
     mig_session *s = c->s;
     weir_buf b;
     weir_buf_init(&b, 4 << 20);
-    weir_buf_printf(&b, "BEGIN; SET LOCAL lock_timeout = %lld; LOCK TABLE ",
+    weir_buf_printf(&b,
+                    "SET idle_in_transaction_session_timeout = 0; BEGIN; SET LOCAL lock_timeout = "
+                    "%lld; LOCK TABLE ",
                     (long long)s->m->lock_timeout_ms);
     for (int i = 0; i < s->plan->ntables; i++) {
-        weir_buf_printf(&b, "%sONLY %s", i ? ", " : "", s->plan->tables[i].src_sql);
+        weir_buf_printf(&b, "%s%s", i ? ", " : "", s->plan->tables[i].src_from);
     }
     weir_buf_putz(&b, " IN SHARE MODE");
     weir_buf_u8(&b, '\0');
@@ -129,6 +131,20 @@ static weir_rc still_silent(cutover *c, weir_error *err)
     return rc;
 }
 
+/* The locks end with their session: a proof made without them proves nothing. */
+static weir_rc still_fenced(cutover *c, weir_error *err)
+{
+    if (c->s->m->fence == MIG_FENCE_NONE) {
+        return WEIR_OK;
+    }
+    weir_rc rc = weir_pg_script(c->fence, "SELECT 1", err);
+    if (rc != WEIR_OK) {
+        weir_error_wrap(err, "the fence is gone, writers of the source may have come between; the "
+                             "source stays in charge, try again");
+    }
+    return rc;
+}
+
 static weir_rc prove(cutover *c, weir_error *err)
 {
     c->v = (mig_verify){.s = c->s, .a = c->s->a, .final = true};
@@ -148,7 +164,7 @@ static weir_rc prove(cutover *c, weir_error *err)
         return weir_fail(err, WEIR_E_CONFLICT, 0, "%lld rows differ; the source stays in charge",
                          (long long)differ);
     }
-    return c->s->m->fence == MIG_FENCE_NONE ? still_silent(c, err) : WEIR_OK;
+    return c->s->m->fence == MIG_FENCE_NONE ? still_silent(c, err) : still_fenced(c, err);
 }
 
 /* The proof as it is kept and printed with --json. */
@@ -170,6 +186,7 @@ static weir_rc finish(cutover *c, weir_error *err)
     char lsn[WEIR_LSN_TEXT_MAX];
     weir_rc rc = mig_ddl_foreign_keys(s, err);
     rc = rc == WEIR_OK ? mig_sequences_set(s, &c->sequences, &c->text, err) : rc;
+    rc = rc == WEIR_OK ? still_fenced(c, err) : rc;
     if (rc == WEIR_OK && s->m->after.z) {
         rc = mig_hook_run(s->m->after.z, folder(s), s->m->name.z, weir_lsn_print(c->lsn, lsn), err);
     }

@@ -26,8 +26,8 @@ static weir_rc make_table(mig_session *s, const mig_ptable *t, weir_error *err)
     weir_buf_printf(&b, "CREATE SCHEMA IF NOT EXISTS %s; CREATE TABLE %s (",
                     mig_ident(a, t->map->schema.z), t->dst_sql);
     for (int i = 0; i < t->ncols; i++) {
-        weir_buf_printf(&b, "%s%s %s%s", i ? ", " : "", t->cols[i].quoted, t->cols[i].type,
-                        t->cols[i].not_null ? " NOT NULL" : "");
+        weir_buf_printf(&b, "%s%s %s%s%s", i ? ", " : "", t->cols[i].quoted, t->cols[i].type,
+                        t->cols[i].collate, t->cols[i].not_null ? " NOT NULL" : "");
     }
     weir_buf_putz(&b, ")");
     weir_buf_u8(&b, '\0');

@@ -297,3 +297,12 @@ weir_rc mig_feed_unsubscribe(mig_feed *f, weir_error *err)
     weir_arena_free(a);
     return rc;
 }
+
+weir_rc mig_feed_status(mig_feed *f, weir_arena *a, weir_slice *out, weir_error *err)
+{
+    weir_feed_req req = {.op = WEIR_FEED_STATUS};
+    weir_feed_reply r = {0};
+    weir_rc rc = call(f, &req, ANSWER_MS, a, &r, err);
+    *out = rc == WEIR_OK ? weir_arena_dup(a, r.status) : (weir_slice){0};
+    return rc;
+}

@@ -53,6 +53,9 @@ WEIR_MUST_CHECK weir_rc mig_feed_subscribe(mig_feed *f, weir_cursor *at, const c
                                            const char **system_id_now, weir_error *err);
 /* Waits up to wait_ms for changes and adds them to the batch. */
 WEIR_MUST_CHECK weir_rc mig_feed_fetch(mig_feed *f, int64_t wait_ms, weir_error *err);
+/* The bridge's status object, in a. */
+WEIR_MUST_CHECK weir_rc mig_feed_status(mig_feed *f, weir_arena *a, weir_slice *out,
+                                        weir_error *err);
 void mig_feed_reset(mig_feed *f); /* the batch was applied */
 WEIR_MUST_CHECK weir_rc mig_feed_ack(mig_feed *f, weir_cursor at, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_feed_unsubscribe(mig_feed *f, weir_error *err);

@@ -23,10 +23,11 @@ weir_rc mig_source_now(weir_pg *source, uint64_t *lsn, weir_error *err)
 {
     weir_arena *a = weir_arena_new(0);
     const char *text = "";
-    /* A commit of our own flushes what others wrote with synchronous_commit = off. */
+    /* A commit of our own flushes what others wrote with synchronous_commit = off; it waits for no
+     * standby, which may be away. */
     weir_rc rc = weir_pg_script(source,
-                                "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, "
-                                "'weir.migrate', '')",
+                                "SET synchronous_commit = local; SELECT "
+                                "pg_logical_emit_message(true, 'weir.migrate', '')",
                                 err);
     rc = rc == WEIR_OK ? mig_value(source, a, "SELECT pg_current_wal_flush_lsn()", NULL, &text, err)
                        : rc;

@@ -25,7 +25,11 @@ SELECT a.attname,
        a.attidentity <> '',
        CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END < 10000,
        coalesce((SELECT k.place FROM idx, unnest(idx.indkey::int2[]) WITH ORDINALITY k (attnum, place)
-                 WHERE k.attnum = a.attnum AND k.place <= idx.indnkeyatts), 0)
+                 WHERE k.attnum = a.attnum AND k.place <= idx.indnkeyatts), 0),
+       CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation THEN
+            (SELECT format('%I.%I', n.nspname, o.collname) FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace WHERE o.oid = a.attcollation)
+       END,
+       format_type(a.atttypid, NULL)
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum

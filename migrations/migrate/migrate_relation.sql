@@ -5,6 +5,13 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, c.relpersistence,
        pg_has_role(c.relowner, 'USAGE'),
        row_security_active(c.oid),
        EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A')),
-       greatest(c.reltuples, 0)::bigint
+       CASE WHEN c.relkind = 'p'
+            THEN (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf)
+            ELSE greatest(c.reltuples, 0) END::bigint,
+       c.relispartition,
+       -- a partition whose changes are not told like those of the whole
+       (SELECT l.oid::regclass FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+         WHERE c.relkind = 'p' AND p.isleaf
+           AND (l.relkind <> 'r' OR l.relpersistence <> 'p' OR l.relreplident <> c.relreplident OR c.relreplident NOT IN ('d', 'f')) LIMIT 1)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = to_regclass($1)

@@ -11,20 +11,23 @@
 #include "migrations/migrate/mapping.h"
 
 typedef struct mig_pcol {
-    const char *name;   /* of the target */
-    const char *quoted; /* the same, quoted where needed */
-    const char *expr;   /* over the source row, in parentheses */
-    const char *type;   /* of the target, with its modifier */
-    const char *canon;  /* the value as the target would print it, over the source row */
-    bool plain;         /* a source column and nothing else */
-    int source_col;     /* that column; else -1 */
+    const char *name;    /* of the target */
+    const char *quoted;  /* the same, quoted where needed */
+    const char *expr;    /* over the source row, in parentheses */
+    const char *type;    /* of the target, with its modifier */
+    const char *collate; /* " COLLATE …" of a column the tool makes, or "" */
+    const char *canon;   /* the value as the target would print it, over the source row */
+    bool plain;          /* a source column and nothing else */
+    int source_col;      /* that column; else -1 */
     bool not_null;
 } mig_pcol;
 
 typedef struct mig_ptable {
     const mig_table *map;
-    mig_rel src, dst;    /* dst.found is false when the tool makes it */
-    const char *src_sql; /* "schema"."name" */
+    mig_rel src, dst;     /* dst.found is false when the tool makes it */
+    const char *src_sql;  /* "schema"."name" */
+    const char *src_from; /* behind FROM: with its partitions, without the children of inheritance,
+                             which are tables of their own */
     const char *dst_sql;
     const char *label; /* schema.name of the target, for messages and state */
     const char *where; /* "TRUE" without a filter */

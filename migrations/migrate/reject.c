@@ -117,13 +117,13 @@ static weir_rc row_json(mig_session *s, const mig_touched *tt, int at, weir_aren
     weir_buf keys;
     weir_buf_init(&keys, 1 << 24);
     mig_key_values(tt, at, at + 1, a, &keys);
-    weir_rc rc = mig_value(
-        s->source, a,
-        weir_arena_printf(
-            a, "SELECT to_jsonb(%s.*) FROM ONLY %s WHERE (%s) IN (VALUES " WEIR_SLICE_FMT ")",
-            mig_ident(a, t->src.name), t->src_sql, mig_source_key(t, a),
-            WEIR_SLICE_ARG(weir_buf_slice(&keys))),
-        NULL, out, err);
+    weir_rc rc =
+        mig_value(s->source, a,
+                  weir_arena_printf(
+                      a, "SELECT to_jsonb(%s.*) FROM %s WHERE (%s) IN (VALUES " WEIR_SLICE_FMT ")",
+                      mig_ident(a, t->src.name), t->src_from, mig_source_key(t, a),
+                      WEIR_SLICE_ARG(weir_buf_slice(&keys))),
+                  NULL, out, err);
     weir_buf_fini(&keys);
     return rc;
 }

@@ -15,6 +15,7 @@
 #include "migrations/crawler/crawler.h"
 #include "migrations/migrate/apply.h"
 #include "migrations/migrate/ddl.h"
+#include "migrations/migrate/external.h"
 #include "migrations/migrate/live.h"
 #include "migrations/migrate/progress.h"
 
@@ -24,6 +25,7 @@ typedef struct run {
     mig_session *s;
     mig_state st;
     mig_feed feed;
+    bool begun; /* it is known in the target: whatever is away now comes back */
 } run;
 
 static weir_rc begin_state(run *r, weir_error *err)
@@ -64,11 +66,17 @@ static weir_rc subscribe(run *r, weir_error *err)
     weir_cursor at = r->st.at;
     weir_backoff backoff;
     weir_backoff_init(&backoff, 50, 3000, 0);
-    weir_rc rc = mig_feed_subscribe(&r->feed, &at, r->st.system_id, &system_id, err);
-    while (rc != WEIR_OK && (err->flags & WEIR_EF_RETRY) && !mig_stopped()) {
+    weir_rc rc = WEIR_OK;
+    for (;;) {
+        rc = s->m->source_feed.z ? mig_external_check(s, &r->feed, err) : WEIR_OK;
+        rc = rc == WEIR_OK ? mig_feed_subscribe(&r->feed, &at, r->st.system_id, &system_id, err)
+                           : rc;
+        if (rc == WEIR_OK || !(err->flags & WEIR_EF_RETRY) || mig_stopped() ||
+            !weir_pg_ok(s->source)) {
+            break;
+        }
         WEIR_WARN("MIG-RETRY", "%s", err->msg);
         mig_pause_ms(weir_backoff_next_ms(&backoff));
-        rc = mig_feed_subscribe(&r->feed, &at, r->st.system_id, &system_id, err);
     }
     if (rc != WEIR_OK || r->st.at.lsn) {
         return rc;
@@ -270,6 +278,7 @@ static weir_rc run_all(run *r, weir_error *err)
         r->st.phase = MIG_PREPARE;
     }
     if (rc == WEIR_OK) {
+        r->begun = true;
         mig_feed_init(&r->feed, s);
         rc = phases(r, err);
         mig_feed_fini(&r->feed);
@@ -277,12 +286,30 @@ static weir_rc run_all(run *r, weir_error *err)
     return rc;
 }
 
+/* Each phase goes on where it was: a server that was away is waited for, a target that lost what it
+ * had not written to disk gets it again. */
+static bool passes(const run *r, weir_rc rc, const weir_error *err)
+{
+    return rc != WEIR_OK && r->begun && !mig_stopped() &&
+           ((err->flags & WEIR_EF_RETRY) || rc == WEIR_E_CONN || rc == WEIR_E_TIMEOUT ||
+            rc == WEIR_E_AGAIN);
+}
+
 int mig_run(mig_session *s)
 {
     run *r = weir_arena_zalloc(s->a, sizeof *r);
     r->s = s;
     weir_error err = {0};
+    weir_backoff backoff;
+    weir_backoff_init(&backoff, 100, 5000, 0);
     weir_rc rc = run_all(r, &err);
+    while (passes(r, rc, &err)) {
+        mig_progress_end(s);
+        WEIR_WARN("MIG-AGAIN", "%s", err.msg);
+        mig_session_disconnect(s);
+        mig_pause_ms(weir_backoff_next_ms(&backoff));
+        rc = run_all(r, &err);
+    }
     mig_progress_end(s);
     if (rc == WEIR_E_EOF || (rc != WEIR_OK && mig_stopped())) {
         return 3; /* asked to stop: everything committed stays, the next run goes on */

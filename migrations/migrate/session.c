@@ -108,6 +108,14 @@ weir_rc mig_session_connect(mig_session *s, bool read_only, weir_error *err)
     return rc == WEIR_OK ? connect_to(s, false, read_only, &s->target, err) : rc;
 }
 
+void mig_session_disconnect(mig_session *s)
+{
+    weir_pg_close(s->source);
+    weir_pg_close(s->target);
+    s->source = s->target = NULL;
+    s->m->nproblems = s->m->nerrors = 0;
+}
+
 weir_rc mig_session_check(mig_session *s, bool running, bool sample, weir_error *err)
 {
     mig_check_opts opts = {.running = running, .sample = sample};

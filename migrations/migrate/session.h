@@ -20,6 +20,8 @@ typedef struct mig_session {
 WEIR_MUST_CHECK bool mig_session_read(mig_session *s, const char *path);
 /* Connects to both sides; read_only: nothing can be written through these connections. */
 WEIR_MUST_CHECK weir_rc mig_session_connect(mig_session *s, bool read_only, weir_error *err);
+/* Closes both; what the mapping's check found is forgotten. */
+void mig_session_disconnect(mig_session *s);
 /* One more connection; the caller's. */
 WEIR_MUST_CHECK weir_rc mig_connect(const mig_session *s, bool source, weir_pg **out,
                                     weir_error *err);

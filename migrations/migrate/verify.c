@@ -305,6 +305,9 @@ weir_rc mig_verify_all(mig_verify *v, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
     v->chunk_rows = v->s->m->chunk_rows ? v->s->m->chunk_rows : CHUNK_ROWS;
+    if (v->s->rate > 0 && !v->final && v->s->rate < v->chunk_rows) {
+        v->chunk_rows = v->s->rate; /* about a chunk per second, not one burst and a long pause */
+    }
     v->chunk_rows = v->chunk_rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : v->chunk_rows;
     v->ntables = v->s->plan->ntables;
     v->tables = WEIR_ARENA_ARRAY(v->a, mig_verified, (size_t)v->ntables + 1);

@@ -60,8 +60,8 @@ static void bound(const mig_ptable *t, bool source, const char *op, const char *
 static void from_where(const mig_ptable *t, bool source, const mig_span *span, weir_arena *a,
                        weir_buf *b)
 {
-    weir_buf_printf(b, " FROM %s%s WHERE %s", source ? "ONLY " : "",
-                    source ? t->src_sql : t->dst_sql, source ? t->where : "TRUE");
+    weir_buf_printf(b, " FROM %s WHERE %s", source ? t->src_from : t->dst_sql,
+                    source ? t->where : "TRUE");
     if (span->lo) {
         bound(t, source, ">", span->lo, a, b);
     }
@@ -137,7 +137,7 @@ weir_rc mig_verify_bound(mig_verify *v, const char *lo, weir_arena *a, const cha
         weir_buf_printf(&b, "%s%s::text", i ? ", " : "",
                         mig_ident(a, t->src.cols[t->src.key[i]].name));
     }
-    weir_buf_printf(&b, "] FROM ONLY %s WHERE TRUE", t->src_sql);
+    weir_buf_printf(&b, "] FROM %s WHERE TRUE", t->src_from);
     if (lo) {
         bound(t, true, ">", lo, a, &b);
     }
