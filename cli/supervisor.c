@@ -20,7 +20,8 @@ enum {
     TELL_EVERY_MS = 3000,
     STOP_MS = 12000,
     PORT_TRIES = 10,
-    TICK_MS = 50
+    TICK_MS = 50,
+    NNG_PORT = 7706, /* of weir-write; weir-read has the next */
 };
 
 static void say(const char *mark, const char *colour, const char *name, const char *text)
@@ -81,6 +82,13 @@ static void choose_ports(cli_app *app, weir_buf *b)
                          (long long)services[i].port, services[i].section, port, cli_plain());
         }
         ini_line(b, services[i].section, "port", weir_arena_printf(app->a, "%d", port));
+    }
+    const char *nng[][2] = {{"write", app->s.write_nng}, {"read", app->s.read_nng}};
+    for (size_t i = 0; i < 2; i++) {
+        if (!nng[i][1][0]) {
+            int port = cli_free_port(NNG_PORT + (int)i);
+            ini_line(b, nng[i][0], "nng", weir_arena_printf(app->a, "tcp://127.0.0.1:%d", port));
+        }
     }
     if (strncmp(app->s.bridge_feed, "tcp://127.0.0.1:", 16) == 0) {
         int port = cli_free_port((int)strtol(app->s.bridge_feed + 16, NULL, 10));

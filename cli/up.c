@@ -190,6 +190,8 @@ int cli_env(int argc, char **argv)
     export_line("PGDATABASE", pg.dbname);
     export_line("REDIS_URL", app.s.redis_uri);
     export_line("WEIR_WRITE_URL", cli_app_write_url(&app));
+    export_line("WEIR_WRITE_NNG_URL", app.s.write_nng);
+    export_line("WEIR_READ_NNG_URL", app.s.read_nng);
     export_line("WEIR_READ_URL", cli_app_read_url(&app));
     export_line("WEIR_FEED_URL", app.s.bridge_feed);
     export_line("WEIR_NAMESPACE", app.s.redis_namespace);

@@ -45,6 +45,9 @@ int main(int argc, char **argv)
     } else {
         WEIR_INFO("RSVC-LISTEN", "address=%s port=%d threads=%u", args.settings.read_listen,
                   rsvc_service_port(service), rsvc_service_threads(service));
+        if (args.settings.read_nng[0]) {
+            WEIR_INFO("RSVC-LISTEN", "nng=%s", args.settings.read_nng);
+        }
         weir_loop_run(loop);
         rsvc_service_close(service);
     }

@@ -173,7 +173,18 @@ static weir_rc open_http(rsvc_worker *w, weir_error *err)
                            .handler = rsvc_route,
                            .arg = w};
     weir_rc rc = weir_gate_listen(w->conf.auth, s, "read.listen", &conf, err);
-    return rc == WEIR_OK ? weir_http_open(&w->http, w->l, &conf, err) : rc;
+    if (rc == WEIR_OK) {
+        rc = weir_http_open(&w->http, w->l, &conf, err);
+    }
+    if (rc == WEIR_OK && s->read_nng[0] && w->conf.index == 0) {
+        const weir_endpoint_conf nng = {.url = s->read_nng,
+                                        .option = "read.nng",
+                                        .guarded = weir_auth_on(w->conf.auth),
+                                        .connections_max = (unsigned)s->read_connections_max,
+                                        .body_max_bytes = BODY_MAX_BYTES};
+        rc = weir_endpoint_open(&w->nng, w->l, w->http, &nng, err);
+    }
+    return rc;
 }
 
 weir_rc rsvc_worker_open(rsvc_worker **out, const rsvc_worker_conf *conf, weir_error *err)
@@ -218,6 +229,7 @@ void rsvc_worker_stop(rsvc_worker *w)
     w->stop_ms = weir_mono_ms();
     weir_health_wait(w->health, "stopping", "the service is stopping");
     weir_http_stop_accepting(w->http);
+    weir_endpoint_stop_accepting(w->nng);
 }
 
 void rsvc_worker_close(rsvc_worker *w)
@@ -233,6 +245,7 @@ void rsvc_worker_close(rsvc_worker *w)
     rsvc_fence_flush(w);
     rsvc_query_fail_waiting(w, "the service is stopping");
     weir_http_close(w->http);
+    weir_endpoint_close(w->nng);
     weir_loop_off_turn(w->l, rsvc_fence_flush, w);
     weir_loop_timer_free(w->tick);
     weir_loop_timer_free(w->deadline);

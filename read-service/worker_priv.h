@@ -3,6 +3,7 @@
 #ifndef READ_SERVICE_WORKER_PRIV_H
 #define READ_SERVICE_WORKER_PRIV_H
 
+#include "libweir/endpoint/endpoint.h"
 #include "libweir/gate/gate.h"
 #include "libweir/io/redis.h"
 #include "read-service/catalog.h"
@@ -70,6 +71,7 @@ struct rsvc_worker {
     rsvc_worker_conf conf;
     weir_loop *l;
     weir_http *http;
+    weir_endpoint *nng; /* the first loop's; NULL: HTTP only */
     weir_health *health;
     weir_redis *redis, *sub;
     rsvc_meters *meters;

@@ -217,8 +217,9 @@ static void execute(wsvc_async *a, wsvc_stored *st)
     j->stored = st;
     j->ticket.finish = on_finished;
     j->ticket.command = wsvc_registry_get(s->registry, name);
-    j->call = (wsvc_call){st->name, ":stored", "SELECT weir.run_stored($1::text, $2::text)::text",
-                          false, false};
+    j->call = (wsvc_call){.name = st->name,
+                          .stmt = ":stored",
+                          .sql = "SELECT weir.run_stored($1::text, $2::text)::text"};
     wsvc_job *job = &j->ticket.job;
     job->call = &j->call;
     job->ticket = &j->ticket;

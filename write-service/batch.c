@@ -265,12 +265,13 @@ static void begin_atomic(batch *b)
         return;
     }
     b->n = b->left = 1;
-    b->call = (wsvc_call){"(batch)", ":batch", "SELECT weir.run_batch($1::text, $2::text)::text",
-                          false, false};
+    b->call = (wsvc_call){.name = "(batch)",
+                          .stmt = ":batch",
+                          .sql = "SELECT weir.run_batch($1::text, $2::text)::text"};
     if (t->job.role) {
-        b->call = (wsvc_call){"(batch)", ":batch_as",
-                              "SELECT weir.run_batch($1::text, $2::text, $3::text, $4::text)::text",
-                              false, true};
+        b->call.stmt = ":batch_as";
+        b->call.sql = "SELECT weir.run_batch($1::text, $2::text, $3::text, $4::text)::text";
+        b->call.takes_role = true;
     }
     t->command = wsvc_registry_get(b->s->registry, WEIR_SLICE_LIT("(batch)"));
     t->job.call = &b->call;
@@ -280,9 +281,9 @@ static void begin_atomic(batch *b)
 /* A header that has no meaning for a batch; NULL: none. */
 static const char *misplaced(const weir_http_req *req)
 {
-    static const char *const names[] = {"Idempotency-Key",   "If-Match",        "Prefer",
-                                        "Weir-Priority",     "Weir-Not-Before", "Weir-Deadline",
-                                        "Weir-Ordering-Key", "Weir-Callback"};
+    static const char *const names[] = {"Idempotency-Key",   "If-Match",          "Prefer",
+                                        "Weir-Begin-Within", "Weir-Priority",     "Weir-Not-Before",
+                                        "Weir-Deadline",     "Weir-Ordering-Key", "Weir-Callback"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (weir_http_header(req, names[i])) {
             return names[i];

@@ -12,6 +12,7 @@ enum {
     ANSWER_SLACK_MS = 3000,  /* beyond the statement timeout */
     SETTLE_MAX_MS = 10000,   /* how long a client in doubt waits for the truth */
     SETTLE_PAUSE_MS = 50,
+    SLOW_MS = 10000,   /* so long commands are taken to be slow ones */
     PATIENT_TRIES = 3, /* then a command alone waits longer for a lock */
 };
 
@@ -117,6 +118,7 @@ static void txn_init(wsvc_txn *t, wsvc_lane *l, wsvc_job **jobs, size_t n)
     t->conn = &l->conn;
     t->jobs = jobs;
     t->n = n;
+    t->singly = weir_mono_ms() < l->slow_until_ms;
     t->serializable = n == 1 && jobs[0]->serializable;
     /* One that only looks whether a row is free must not hold others meanwhile. */
     t->patient = n == 1 && !jobs[0]->probe && jobs[0]->tries >= PATIENT_TRIES;
@@ -153,7 +155,7 @@ static bool after_loss(wsvc_lane *l, wsvc_txn *t, size_t i, wsvc_fate fate)
 {
     wsvc_job *j = t->jobs[i];
     if (fate == WSVC_FATE_COMMITTED && i < t->got) {
-        return answer_committed(l, j, weir_pg_value(t->rows[i], 0, 0), t->position);
+        return answer_committed(l, j, wsvc_txn_word(t, i), t->position);
     }
     if (fate == WSVC_FATE_COMMITTED) {
         answer_result_lost(l, j, t->position);
@@ -195,6 +197,16 @@ static bool after_rollback(wsvc_lane *l, const wsvc_txn *t, wsvc_job *j)
     return decided(l, j, t->err.sqlstate, own);
 }
 
+/* Many commands in one statement have its timeout together. So when commands here take so long that
+ * a full group would come near it, each gets a statement of its own for a while. */
+static void watch_pace(wsvc_lane *l, size_t n, int64_t took_us)
+{
+    int64_t full_ms = took_us / (int64_t)n * (int64_t)l->pool->conf.group_max / 1000;
+    if (full_ms > l->conf.statement_timeout_ms / 4) {
+        l->slow_until_ms = weir_mono_ms() + SLOW_MS;
+    }
+}
+
 /* Runs jobs in one transaction; fills again with those that must run alone now. Returns how many.
  */
 static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
@@ -206,6 +218,7 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
     wsvc_history before = l->conn.history;
     wsvc_txn_end end = wsvc_txn_run(&t);
     count_run(l, n, weir_mono_us() - start_us);
+    watch_pace(l, n, t.wrappers_us);
     wsvc_fate fate = WSVC_FATE_COMMITTED;
     if (end == WSVC_TXN_LOST) {
         weir_metric_add(l->pool->m_lost, 1);
@@ -220,7 +233,7 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
         if (end == WSVC_TXN_LOST) {
             more = after_loss(l, &t, i, fate);
         } else if (end == WSVC_TXN_COMMITTED) {
-            more = answer_committed(l, jobs[i], weir_pg_value(t.rows[i], 0, 0), t.position);
+            more = answer_committed(l, jobs[i], wsvc_txn_word(&t, i), t.position);
         } else {
             more = after_rollback(l, &t, jobs[i]);
         }

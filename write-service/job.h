@@ -29,6 +29,8 @@ typedef struct wsvc_call {
     const char *sql;   /* SELECT weir."run_place_order"($1, $2) */
     bool takes_claims; /* they are its first parameter, before meta and body */
     bool takes_role;   /* role and claims are its last ones */
+    /* The same for many, from arrays of texts; NULL: there is none. */
+    const char *many_stmt, *many_sql;
 } wsvc_call;
 
 typedef struct wsvc_job wsvc_job;

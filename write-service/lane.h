@@ -19,7 +19,8 @@ typedef struct wsvc_lane {
     weir_arena *arena;  /* per transaction */
     wsvc_job_list done; /* not yet handed back */
     weir_backoff backoff;
-    bool complained; /* the loss of PostgreSQL was logged */
+    int64_t slow_until_ms; /* see execute.c */
+    bool complained;       /* the loss of PostgreSQL was logged */
     atomic_bool up;
     atomic_int_least64_t executed, groups, retried;
     weir_metric *m_executed, *m_groups, *m_retried, *m_up;

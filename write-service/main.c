@@ -46,6 +46,9 @@ int main(int argc, char **argv)
     } else {
         WEIR_INFO("WSVC-LISTEN", "address=%s port=%d", args.settings.write_listen,
                   wsvc_service_port(service));
+        if (args.settings.write_nng[0]) {
+            WEIR_INFO("WSVC-LISTEN", "nng=%s", args.settings.write_nng);
+        }
         weir_loop_run(loop);
         if (!wsvc_service_close(service)) {
             WEIR_WARN("WSVC-STOP-HANG",

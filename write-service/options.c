@@ -116,5 +116,10 @@ weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in, weir_a
         return weir_fail(err, WEIR_E_INPUT, 0, "Prefer: wait must be 1 to 3600 seconds");
     }
     out->wait_ms = s * 1000;
+    if (in->begin_within && (!weir_slice_i64(weir_slice_z(in->begin_within), &out->wait_ms) ||
+                             out->wait_ms < 1 || out->wait_ms > WSVC_WAIT_MAX_S * 1000)) {
+        return weir_fail(err, WEIR_E_INPUT, 0,
+                         "Weir-Begin-Within must be 1 to 3600000 milliseconds");
+    }
     return key.n || version.n ? put_json(out, in, key, version, a, err) : WEIR_OK;
 }

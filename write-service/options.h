@@ -1,5 +1,5 @@
 /* options.h - what a client may ask of one command beside its body: Idempotency-Key, If-Match,
- * Prefer: wait. Pure.
+ * Prefer: wait, Weir-Begin-Within. Pure.
  */
 #ifndef WEIR_WRITE_OPTIONS_H
 #define WEIR_WRITE_OPTIONS_H
@@ -15,6 +15,7 @@ typedef struct wsvc_options_text {
     const char *idempotency_key; /* 1 to 255 printable ASCII characters, with or without quotes */
     const char *if_match;        /* one entity tag; "*" asks for nothing */
     const char *prefer;          /* RFC 7240 */
+    const char *begin_within;    /* Weir-Begin-Within: milliseconds; wins over Prefer: wait */
     /* On whose behalf; NULL while authentication is off. */
     const char *scope, *role, *claims;
 } wsvc_options_text;

@@ -63,6 +63,10 @@ wsvc_command *wsvc_registry_get(wsvc_registry *r, weir_slice name)
         c->call.stmt = run;
         c->call.sql =
             weir_arena_printf(r->arena, "SELECT weir.%s($1::text, $2::text)::text", ident);
+        c->call.many_stmt = weir_arena_printf(r->arena, "*%s", run);
+        c->call.many_sql = weir_arena_printf(
+            r->arena,
+            "SELECT weir.%s(u.m, u.b)::text FROM unnest($1::text[], $2::text[]) AS u(m, b)", ident);
         c->rules.self = wsvc_domain_of_command(name);
         *slot = c;
     }
@@ -105,6 +109,13 @@ const wsvc_call *wsvc_registry_call(wsvc_registry *r, wsvc_command *c, const cha
                                       weir_pg_ident(r->arena, weir_slice_z(home)),
                                       weir_pg_ident(r->arena, weir_slice_z(c->call.name)));
         call->takes_claims = true;
+        call->many_stmt = weir_arena_printf(r->arena, "*%s", call->stmt);
+        call->many_sql = weir_arena_printf(
+            r->arena,
+            "SELECT %s.%s(u.c, u.m, u.b)::text FROM unnest($1::text[], $2::text[], $3::text[]) AS "
+            "u(c, m, b)",
+            weir_pg_ident(r->arena, weir_slice_z(home)),
+            weir_pg_ident(r->arena, weir_slice_z(c->call.name)));
         *slot = call;
     }
     return *slot;

@@ -98,6 +98,17 @@ static void add_metrics(wsvc_service *s)
                               "Rows other sessions hold and commands wait for.", NULL);
 }
 
+static weir_rc open_nng(wsvc_service *s, weir_error *err)
+{
+    const weir_settings *c = s->settings;
+    const weir_endpoint_conf conf = {.url = c->write_nng,
+                                     .option = "write.nng",
+                                     .guarded = weir_auth_on(s->auth),
+                                     .connections_max = (unsigned)c->write_connections_max,
+                                     .body_max_bytes = (size_t)c->write_body_max_bytes};
+    return weir_endpoint_open(&s->nng, s->loop, s->http, &conf, err);
+}
+
 static weir_rc open_parts(wsvc_service *s, weir_error *err)
 {
     const weir_settings *c = s->settings;
@@ -127,6 +138,9 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
     }
     if (rc == WEIR_OK) {
         rc = weir_http_open(&s->http, s->loop, &http, err);
+    }
+    if (rc == WEIR_OK && c->write_nng[0]) {
+        rc = open_nng(s, err);
     }
     if (rc == WEIR_OK) {
         rc = wsvc_pool_start(&s->pool, &pool, err);
@@ -212,6 +226,7 @@ void wsvc_service_stop(wsvc_service *s)
     s->stop_ms = weir_mono_ms();
     WEIR_INFO("WSVC-STOP", "stopping, requests=%zu", weir_http_pending(s->http));
     weir_http_stop_accepting(s->http);
+    weir_endpoint_stop_accepting(s->nng);
     weir_health_wait(s->health, "stopping", "the service is stopping");
     wsvc_async_quiet(s->async);
     s->stopper = weir_loop_timer_new(s->loop, on_stopper, s);
@@ -255,6 +270,7 @@ bool wsvc_service_close(wsvc_service *s)
     weir_loop_timer_free(s->tick);
     weir_loop_timer_free(s->stopper);
     weir_http_close(s->http);
+    weir_endpoint_close(s->nng);
     wsvc_catalog_free(s->catalog);
     wsvc_registry_free(s->registry);
     weir_health_free(s->health);

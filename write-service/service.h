@@ -1,4 +1,5 @@
-/* service.h - the write-service as a whole: HTTP in front, lanes behind, the catalog beside. */
+/* service.h - the write-service as a whole: HTTP and NNG in front, lanes behind, the catalog
+ * beside. */
 #ifndef WEIR_WRITE_SERVICE_H
 #define WEIR_WRITE_SERVICE_H
 

@@ -3,6 +3,7 @@
 #ifndef WEIR_WRITE_SERVICE_PRIV_H
 #define WEIR_WRITE_SERVICE_PRIV_H
 
+#include "libweir/endpoint/endpoint.h"
 #include "libweir/gate/gate.h"
 #include "write-service/catalog.h"
 #include "write-service/pool.h"
@@ -37,6 +38,7 @@ struct wsvc_service {
     const weir_settings *settings;
     weir_loop *loop;
     weir_http *http;
+    weir_endpoint *nng; /* NULL: HTTP only */
     weir_metrics *metrics;
     weir_health *health;
     weir_auth *auth;

@@ -76,13 +76,14 @@ static bool bad_body(wsvc_service *s, weir_http_req *req)
 static bool take_options(wsvc_service *s, wsvc_ticket *t)
 {
     wsvc_job *j = &t->job;
-    wsvc_options_text in = {weir_http_header(t->req, "Idempotency-Key"),
-                            weir_http_header(t->req, "If-Match"),
-                            weir_http_header(t->req, "Prefer"),
-                            weir_gate_caller(t->req)->scope,
-                            j->role,
-                            j->claims};
-    if (!in.idempotency_key && !in.if_match && !in.prefer) {
+    wsvc_options_text in = {.idempotency_key = weir_http_header(t->req, "Idempotency-Key"),
+                            .if_match = weir_http_header(t->req, "If-Match"),
+                            .prefer = weir_http_header(t->req, "Prefer"),
+                            .begin_within = weir_http_header(t->req, "Weir-Begin-Within"),
+                            .scope = weir_gate_caller(t->req)->scope,
+                            .role = j->role,
+                            .claims = j->claims};
+    if (!in.idempotency_key && !in.if_match && !in.prefer && !in.begin_within) {
         return true;
     }
     wsvc_options o;
@@ -245,8 +246,8 @@ void wsvc_submit_deadlines(wsvc_service *s)
         if (j->deadline_ms && j->deadline_ms <= now_ms && wsvc_pool_withdraw(s->pool, j)) {
             wsvc_outcome_fini(&j->out);
             wsvc_outcome_problem(&j->out, j->id, 504, WSVC_TYPE_DEADLINE,
-                                 "the command did not begin within the time of Prefer: wait; it "
-                                 "was not executed",
+                                 "the command did not begin within the time of Prefer: wait or "
+                                 "Weir-Begin-Within; it was not executed",
                                  NULL);
             wsvc_answer(s, j);
         }

@@ -4,7 +4,13 @@
 #include "libweir/base/clock.h"
 #include "write-service/meta.h"
 
-enum { SLICE_MS = 200, META_MAX_BYTES = 4096, ROLLBACK_MAX_MS = 5000 };
+enum {
+    COLUMNS_MAX = 4,
+    SLICE_MS = 200,
+    META_MAX_BYTES = 4096,
+    ARRAY_MAX_BYTES = 64 << 20,
+    ROLLBACK_MAX_MS = 5000
+};
 
 typedef enum took { TOOK_ROWS, TOOK_ERROR, TOOK_SKIPPED, TOOK_SYNC, TOOK_LOST } took;
 
@@ -13,13 +19,101 @@ static weir_rc send0(wsvc_txn *t, const char *stmt, const char *sql)
     return weir_pg_pipe_send(t->conn->pg, stmt, sql, 0, NULL, NULL, &t->err);
 }
 
-static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
+/* Neighbours share a statement when they are the same command, or both come with options. */
+static bool shares(const wsvc_job *a, const wsvc_job *b)
+{
+    if (a->options || b->options) {
+        return a->options && b->options;
+    }
+    return a->call == b->call && a->call->many_sql;
+}
+
+static void plan_units(wsvc_txn *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct wsvc_unit *u = t->nunits ? &t->units[t->nunits - 1] : NULL;
+        if (u && !t->singly && shares(t->jobs[u->first], t->jobs[i])) {
+            u->n++;
+        } else {
+            t->units[t->nunits++] = (struct wsvc_unit){i, 1, NULL};
+        }
+    }
+}
+
+static weir_rc put_meta(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
 {
     weir_buf_reset(meta);
     wsvc_meta_put(meta, j, weir_wall_us());
     weir_buf_u8(meta, 0);
-    if (meta->failed) {
-        return weir_fail(&t->err, WEIR_E_LIMIT, 0, "the meta of a command is too long");
+    return meta->failed ? weir_fail(&t->err, WEIR_E_LIMIT, 0, "the meta of a command is too long")
+                        : WEIR_OK;
+}
+
+/* The parameters of one call, in the order of its statement; returns how many. */
+static int columns(const wsvc_job *j, weir_slice meta, weir_slice out[COLUMNS_MAX])
+{
+    int n = 0;
+    if (j->options) {
+        out[n++] = weir_slice_z(j->call->name);
+        out[n++] = weir_slice_z(j->options);
+    } else if (j->call->takes_claims) {
+        out[n++] = weir_slice_z(j->claims);
+    }
+    out[n++] = meta;
+    out[n++] = j->body;
+    return n;
+}
+
+static weir_rc send_arrays(wsvc_txn *t, const wsvc_job *first, int n, const weir_buf *arrays)
+{
+    const char *params[COLUMNS_MAX];
+    int lengths[COLUMNS_MAX];
+    for (int c = 0; c < n; c++) {
+        if (arrays[c].failed) {
+            return weir_fail(&t->err, WEIR_E_LIMIT, 0, "the group is too large");
+        }
+        params[c] = arrays[c].p;
+        lengths[c] = (int)arrays[c].n;
+    }
+    const char *stmt = first->options ? ":withs" : first->call->many_stmt;
+    const char *sql = first->options
+                          ? "SELECT weir.run_with(u.c, u.o, u.m, u.b) FROM unnest($1::text[], "
+                            "$2::text[], $3::text[], $4::text[]) AS u(c, o, m, b)"
+                          : first->call->many_sql;
+    return weir_pg_pipe_send_binary(t->conn->pg, stmt, sql, n, params, lengths, &t->err);
+}
+
+static weir_rc send_many(wsvc_txn *t, const struct wsvc_unit *u, weir_buf *meta)
+{
+    weir_buf arrays[COLUMNS_MAX];
+    weir_rc rc = WEIR_OK;
+    int n = 0;
+    for (int c = 0; c < COLUMNS_MAX; c++) {
+        weir_buf_init(&arrays[c], ARRAY_MAX_BYTES);
+        weir_pg_texts_begin(&arrays[c], u->n);
+    }
+    for (size_t i = u->first; i < u->first + u->n && rc == WEIR_OK; i++) {
+        weir_slice v[COLUMNS_MAX];
+        rc = put_meta(t, t->jobs[i], meta);
+        n = rc == WEIR_OK ? columns(t->jobs[i], weir_slice_of(meta->p, meta->n - 1), v) : 0;
+        for (int c = 0; c < n; c++) {
+            weir_pg_texts_put(&arrays[c], v[c]);
+        }
+    }
+    if (rc == WEIR_OK) {
+        rc = send_arrays(t, t->jobs[u->first], n, arrays);
+    }
+    for (int c = 0; c < COLUMNS_MAX; c++) {
+        weir_buf_fini(&arrays[c]);
+    }
+    return rc;
+}
+
+static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
+{
+    weir_rc rc = put_meta(t, j, meta);
+    if (rc != WEIR_OK) {
+        return rc;
     }
     if (j->call->takes_claims && !j->options) {
         const char *params[] = {j->claims, meta->p, j->body.p};
@@ -59,8 +153,9 @@ static weir_rc send_open(wsvc_txn *t)
     }
     weir_buf meta;
     weir_buf_init(&meta, META_MAX_BYTES);
-    for (size_t i = 0; rc == WEIR_OK && i < t->n; i++) {
-        rc = send_wrapper(t, t->jobs[i], &meta);
+    for (size_t i = 0; rc == WEIR_OK && i < t->nunits; i++) {
+        const struct wsvc_unit *u = &t->units[i];
+        rc = u->n > 1 ? send_many(t, u, &meta) : send_wrapper(t, t->jobs[u->first], &meta);
     }
     weir_buf_fini(&meta);
     return rc == WEIR_OK ? weir_pg_pipe_flush(t->conn->pg, &t->err) : rc;
@@ -125,7 +220,7 @@ static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows)
     return true;
 }
 
-/* Steps: BEGIN, [SET], xid, wrappers, COMMIT, position. */
+/* Steps: BEGIN, [SET], xid, units, COMMIT, position. */
 static size_t xid_step(const wsvc_txn *t)
 {
     return t->patient ? 2 : 1;
@@ -138,12 +233,19 @@ static bool on_rows(wsvc_txn *t, weir_pg_rows *rows)
     bool ok = true;
     if (at == xid) {
         ok = copy_value(t->xid, sizeof t->xid, rows) && send_commit(t) == WEIR_OK;
-    } else if (at > xid && at <= xid + t->n) {
-        t->rows[t->got++] = rows;
-        return true;
-    } else if (at == xid + t->n + 1) {
+    } else if (at > xid && at <= xid + t->nunits) {
+        struct wsvc_unit *u = &t->units[t->got_units];
+        ok = weir_pg_nrows(rows) == (int)u->n;
+        if (ok) {
+            u->rows = rows;
+            t->got_units++;
+            t->got += u->n;
+            t->wrappers_us = t->got == t->n ? weir_mono_us() - t->start_us : 0;
+            return true;
+        }
+    } else if (at == xid + t->nunits + 1) {
         t->committed = true;
-    } else if (at == xid + t->n + 2) {
+    } else if (at == xid + t->nunits + 2) {
         ok = copy_value(t->position, sizeof t->position, rows);
     }
     weir_pg_rows_free(rows);
@@ -164,7 +266,7 @@ static bool on_error(wsvc_txn *t, const weir_error *err)
     t->own = t->n == 1 && t->step > xid;
     /* Answers come in order: what failed before COMMIT kept COMMIT from running, and a backend that
      * said its last words there had not reached it. */
-    t->sure_not_run = t->step <= xid + t->n;
+    t->sure_not_run = t->step <= xid + t->nunits;
     t->texts = (wsvc_failure){.sqlstate = t->err.sqlstate,
                               .message = t->err.msg,
                               .detail = keep(t, 'D'),
@@ -234,6 +336,8 @@ wsvc_txn_end wsvc_txn_run(wsvc_txn *t)
     for (size_t i = 0; i < t->n; i++) {
         t->jobs[i]->tries++;
     }
+    plan_units(t);
+    t->start_us = weir_mono_us();
     bool there = send_open(t) == WEIR_OK && read_all(t);
     if (!t->commit_sent) {
         t->sure_not_run = true;
@@ -251,10 +355,19 @@ wsvc_txn_end wsvc_txn_run(wsvc_txn *t)
     return roll_back(t) ? WSVC_TXN_ROLLED_BACK : WSVC_TXN_LOST;
 }
 
+weir_slice wsvc_txn_word(const wsvc_txn *t, size_t i)
+{
+    size_t k = 0;
+    while (i >= t->units[k].first + t->units[k].n) {
+        k++;
+    }
+    return weir_pg_value(t->units[k].rows, (int)(i - t->units[k].first), 0);
+}
+
 void wsvc_txn_fini(wsvc_txn *t)
 {
-    for (size_t i = 0; i < t->got; i++) {
-        weir_pg_rows_free(t->rows[i]);
+    for (size_t i = 0; i < t->got_units; i++) {
+        weir_pg_rows_free(t->units[i].rows);
     }
-    t->got = 0;
+    t->got = t->got_units = 0;
 }

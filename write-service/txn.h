@@ -1,6 +1,10 @@
 /* txn.h - one transaction of 1…n commands as a pipeline, and how it ended.
  *
- *   BEGIN · [SET LOCAL lock_timeout] · SELECT xid · flush · wrapper × n · flush      sent at once
+ * Neighbours that are the same command are one statement, which calls the wrapper once per row of
+ * two arrays, in order: what a statement costs beside its work is paid once. The wrapper keeps each
+ * call in a subtransaction of its own all the same.
+ *
+ *   BEGIN · [SET LOCAL lock_timeout] · SELECT xid · flush · wrappers · flush         sent at once
  *   COMMIT · SELECT position · sync                                                 sent when the
  * xid has arrived
  *
@@ -28,13 +32,14 @@ typedef struct wsvc_txn {
     wsvc_job **jobs;
     size_t n;
     bool serializable;
+    bool singly;                /* a statement for each: none may use up the time of the others */
     bool patient;               /* waits for locks WSVC_PATIENT_LOCK_MS instead of the usual time */
     int64_t answer_max_ms;      /* silence for so long: the connection is given up */
     const atomic_bool *abandon; /* true: stop waiting now */
     weir_arena *arena;          /* for texts */
     /* out */
-    weir_pg_rows *rows[WSVC_GROUP_MAX]; /* of the first `got` jobs */
-    size_t got;
+    size_t got; /* the wrapper's words of the first so many jobs are known: wsvc_txn_word */
+    int64_t wrappers_us; /* how long they took, all of them; 0: not all were answered */
     char xid[24];
     char position[WSVC_POSITION_BYTES];
     bool sure_not_run; /* LOST: COMMIT was not sent, or the server failed before it */
@@ -43,6 +48,12 @@ typedef struct wsvc_txn {
     wsvc_failure texts; /* ROLLED_BACK: in the arena */
     bool own;           /* ROLLED_BACK: the failed statement belongs to the only job */
     /* private */
+    struct wsvc_unit {
+        size_t first, n; /* of jobs */
+        weir_pg_rows *rows;
+    } units[WSVC_GROUP_MAX];
+    size_t nunits, got_units;
+    int64_t start_us;
     size_t step;
     bool sync_sent, failed, commit_sent;
 } wsvc_txn;
@@ -50,6 +61,8 @@ typedef struct wsvc_txn {
 /* Runs it. After COMMITTED and ROLLED_BACK the connection can be used again; after LOST it must be
  * closed. Owner thread. */
 wsvc_txn_end wsvc_txn_run(wsvc_txn *t);
-void wsvc_txn_fini(wsvc_txn *t); /* frees the rows */
+/* What job i < got was answered; valid until fini. */
+weir_slice wsvc_txn_word(const wsvc_txn *t, size_t i);
+void wsvc_txn_fini(wsvc_txn *t);
 
 #endif

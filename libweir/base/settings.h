@@ -24,6 +24,7 @@ typedef struct weir_settings {
     /* [write] */
     const char *write_listen; /* 127.0.0.1 */
     int64_t write_port;       /* 7701 */
+    const char *write_nng;    /* "": off */
     int64_t write_lanes;      /* 2 */
     int64_t write_group_max;  /* 48, at most 60 */
     int64_t write_queue_max;  /* 4096 */
@@ -43,6 +44,7 @@ typedef struct weir_settings {
     /* [read] */
     const char *read_listen;
     int64_t read_port;    /* 7702 */
+    const char *read_nng; /* "": off */
     int64_t read_threads; /* 0: one per core */
     int64_t read_wait_max_ms;
     int64_t read_connections_max;

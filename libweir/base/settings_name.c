@@ -83,9 +83,9 @@ weir_rc weir_opt_unknown_key(const char *section, const char *key, weir_error *e
 /* Names that share our prefix without being settings: `weir env` prints some, tests use others. */
 static bool other_variable(const char *name)
 {
-    static const char *const exact[] = {"WEIR_WRITE_URL", "WEIR_READ_URL",   "WEIR_FEED_URL",
-                                        "WEIR_BIN_DIR",   "WEIR_SOURCE_DIR", "WEIR_KEY",
-                                        "WEIR_KEY_FILE"};
+    static const char *const exact[] = {"WEIR_WRITE_URL",     "WEIR_READ_URL",     "WEIR_FEED_URL",
+                                        "WEIR_WRITE_NNG_URL", "WEIR_READ_NNG_URL", "WEIR_BIN_DIR",
+                                        "WEIR_SOURCE_DIR",    "WEIR_KEY",          "WEIR_KEY_FILE"};
     for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
         if (strcmp(exact[i], name) == 0) {
             return true;

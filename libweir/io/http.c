@@ -15,6 +15,7 @@
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/http_priv.h"
+#include "libweir/io/listen.h"
 
 static void drive(weir_http *h)
 {
@@ -44,6 +45,9 @@ static void on_epoll(void *arg, unsigned events)
 static void on_turn(void *arg)
 {
     weir_http *h = arg;
+    if (h->some_gone) {
+        weir_http_foreign_sweep(h);
+    }
     if (h->resumed) {
         drive(h);
     }
@@ -159,12 +163,13 @@ weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf
     h->conf.connections_max = conf->connections_max ? conf->connections_max : 1024;
     h->conf.tls_cert = h->conf.tls_key = NULL;
     int fd = -1;
+    const weir_listen at = {conf->listen, conf->port, conf->reuseport};
     http_tls tls;
     weir_rc rc = weir_http_tls_read(&tls, conf, err);
     if (rc != WEIR_OK) {
         goto out;
     }
-    rc = weir_http_listen(conf, &fd, &h->port, err);
+    rc = weir_listen_tcp(&at, &fd, &h->port, err);
     if (rc != WEIR_OK) {
         goto out;
     }

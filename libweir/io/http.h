@@ -43,6 +43,43 @@ weir_http_pending(const weir_http *h); /* requests handed to the handler and not
 /* Requests not yet replied get 503 and their handles become invalid. */
 void weir_http_close(weir_http *h);
 
+/* --- requests that came another way than over HTTP, with the same meaning --- */
+
+typedef struct weir_http_pair {
+    const char *name, *value;
+} weir_http_pair;
+
+typedef struct weir_http_answer {
+    int status;
+    const char *content_type; /* NULL: no body */
+    weir_slice body;
+    const weir_http_pair *headers;
+    size_t nheaders;
+} weir_http_answer;
+
+/* What it would be over HTTP. Texts and pairs live in the request's arena, or longer than it. */
+typedef struct weir_http_foreign {
+    const char *method, *path; /* path percent-encoded, without query */
+    const weir_http_pair *headers, *query;
+    size_t nheaders, nquery;
+    /* Called exactly once, with what is borrowed for the call; the request is gone afterwards. */
+    void (*answer)(void *arg, const weir_http_answer *answer);
+    void *arg;
+} weir_http_foreign;
+
+/* A request with an arena and nothing else yet; must be handed over. Loop thread, as all here. */
+weir_http_req *weir_http_foreign_new(weir_http *h);
+/* Gives it to the handler as if it had come over HTTP: same limits, same functions below. Copies
+ * body. The answer may come in the call. */
+void weir_http_foreign_hand(weir_http_req *req, const weir_http_foreign *f, weir_slice body);
+/* The same, but the handler is not asked: it is answered with this problem. */
+void weir_http_foreign_refuse(weir_http_req *req, const weir_http_foreign *f, int status,
+                              const char *detail);
+/* Its client is gone: runs what weir_http_on_gone asked for. Only while it is not answered. */
+void weir_http_foreign_gone(weir_http_req *req);
+/* NULL when absent; names compare without case. */
+const char *weir_http_pair_find(const weir_http_pair *pairs, size_t n, const char *name);
+
 /* Request: everything borrowed lives until the reply has been sent. */
 weir_arena *weir_http_arena(weir_http_req *req); /* ceiling: 4 x body_max, at least 1 MiB */
 const char *weir_http_method(const weir_http_req *req);

@@ -1,4 +1,4 @@
-/* http_priv.h - the server's own structs, shared by http.c, http_req.c and http_listen.c only. */
+/* http_priv.h - the server's own structs, shared by http.c, http_req.c and http_foreign.c only. */
 #ifndef WEIR_IO_HTTP_PRIV_H
 #define WEIR_IO_HTTP_PRIV_H
 
@@ -45,7 +45,9 @@ typedef enum http_req_state {
 
 struct weir_http_req {
     weir_http *h;
-    struct MHD_Connection *conn;
+    struct MHD_Connection *conn; /* NULL: foreign */
+    weir_http_foreign foreign;
+    bool gone; /* foreign: its client is */
     http_peer *peer;
     http_req_state state;
     bool in_handler, too_large;
@@ -56,9 +58,7 @@ struct weir_http_req {
     weir_arena *arena;
     struct MHD_Response *response;
     int status;
-    struct {
-        const char *name, *value;
-    } headers[HTTP_RESPONSE_HEADERS_MAX];
+    weir_http_pair headers[HTTP_RESPONSE_HEADERS_MAX];
     size_t nheaders;
     void *user;
     weir_loop_fn *gone_fn;
@@ -75,7 +75,8 @@ struct weir_http {
     weir_loop_timer *tick;
     int port;
     bool running, resumed, stopping;
-    bool closing; /* the handler's world may be gone: it is not called any more */
+    bool some_gone; /* somebody asked about a foreign request whose client was gone already */
+    bool closing;   /* the handler's world may be gone: it is not called any more */
     unsigned nconns;
     http_peer *peers;
     weir_http_req *pending;
@@ -97,9 +98,16 @@ WEIR_MUST_CHECK weir_rc weir_http_tls_read(http_tls *t, const weir_http_conf *co
                                            weir_error *err);
 void weir_http_tls_fini(http_tls *t);
 
-/* A listening socket, non-blocking; *port is the one it got. */
-WEIR_MUST_CHECK weir_rc weir_http_listen(const weir_http_conf *conf, int *fd, int *port,
-                                         weir_error *err);
+/* http_req.c: a request object of the pool, and into it again. */
+weir_http_req *weir_http_req_new(weir_http *h);
+void weir_http_req_recycle(weir_http_req *req);
+void weir_http_req_pending(weir_http_req *req); /* it waits for its reply from now on */
+void weir_http_refuse_large(weir_http_req *req);
+/* http_foreign.c: tells those who asked too late. */
+void weir_http_foreign_sweep(weir_http *h);
+/* http_foreign.c: the reply of a foreign request; ends it. */
+void weir_http_foreign_reply(weir_http_req *req, int status, const char *content_type,
+                             weir_slice body);
 
 /* Callbacks of the library, in http_req.c. */
 void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn);

@@ -11,7 +11,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/io/http_priv.h"
 
-static weir_http_req *req_new(weir_http *h)
+weir_http_req *weir_http_req_new(weir_http *h)
 {
     weir_http_req *req = h->pool;
     if (req) {
@@ -38,7 +38,7 @@ static void req_destroy(weir_http_req *req)
     free(req);
 }
 
-static void req_recycle(weir_http_req *req)
+void weir_http_req_recycle(weir_http_req *req)
 {
     weir_http *h = req->h;
     if (h->npool >= HTTP_POOL_MAX) {
@@ -77,7 +77,7 @@ static void peer_enter(weir_http_req *req, http_peer_state state)
 
 void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 {
-    weir_http_req *req = req_new(cls);
+    weir_http_req *req = weir_http_req_new(cls);
     req->conn = conn;
     const union MHD_ConnectionInfo *ci =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -96,7 +96,7 @@ static enum MHD_Result queue_response(weir_http_req *req)
     return r;
 }
 
-static void enter_pending(weir_http_req *req)
+void weir_http_req_pending(weir_http_req *req)
 {
     weir_http *h = req->h;
     req->state = REQ_PENDING;
@@ -122,7 +122,7 @@ static void leave_pending(weir_http_req *req)
     req->gone_source = NULL;
 }
 
-static void refuse_large(weir_http_req *req)
+void weir_http_refuse_large(weir_http_req *req)
 {
     char detail[96];
     (void)snprintf(detail, sizeof detail, "the body is larger than %zu bytes",
@@ -138,7 +138,7 @@ static bool admitted(weir_http_req *req)
         return true;
     }
     req->in_handler = true;
-    enter_pending(req);
+    weir_http_req_pending(req);
     bool ok = conf->admit(conf->arg, req);
     req->in_handler = false;
     if (ok) {
@@ -177,8 +177,8 @@ static enum MHD_Result begin(weir_http_req *req, const char *method)
         return MHD_YES;
     }
     req->in_handler = true;
-    enter_pending(req);
-    refuse_large(req);
+    weir_http_req_pending(req);
+    weir_http_refuse_large(req);
     req->in_handler = false;
     return queue_response(req);
 }
@@ -201,12 +201,12 @@ static enum MHD_Result take_body(weir_http_req *req, const char *upload, size_t 
 
 static enum MHD_Result complete(weir_http_req *req)
 {
-    enter_pending(req);
+    weir_http_req_pending(req);
     req->in_handler = true;
     if (req->h->closing) {
         weir_http_problem(req, 503, NULL, "the service is stopping", NULL);
     } else if (req->too_large) {
-        refuse_large(req);
+        weir_http_refuse_large(req);
     } else {
         req->h->conf.handler(req->h->conf.arg, req);
     }
@@ -260,7 +260,7 @@ void weir_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_c
         MHD_destroy_response(req->response);
         req->response = NULL;
     }
-    req_recycle(req);
+    weir_http_req_recycle(req);
 }
 
 weir_arena *weir_http_arena(weir_http_req *req)
@@ -280,6 +280,9 @@ const char *weir_http_path(const weir_http_req *req)
 
 const char *weir_http_header(const weir_http_req *req, const char *name)
 {
+    if (!req->conn) {
+        return weir_http_pair_find(req->foreign.headers, req->foreign.nheaders, name);
+    }
     return MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, name);
 }
 
@@ -287,6 +290,9 @@ const char *weir_http_query(const weir_http_req *req, const char *name)
 {
     const char *value = NULL;
     size_t n = 0;
+    if (!req->conn) {
+        return weir_http_pair_find(req->foreign.query, req->foreign.nquery, name);
+    }
     if (MHD_lookup_connection_value_n(req->conn, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
                                       &n) != MHD_YES) {
         return NULL;
@@ -324,6 +330,13 @@ void weir_http_on_gone(weir_http_req *req, weir_loop_fn *fn, void *arg)
 {
     req->gone_fn = fn;
     req->gone_arg = arg;
+    if (!req->conn) {
+        if (req->gone && fn) { /* not in the call: the caller is not ready for it */
+            req->h->some_gone = true;
+            weir_loop_again(req->h->l);
+        }
+        return;
+    }
     if (!fn) {
         weir_loop_del(req->gone_source);
         req->gone_source = NULL;
@@ -355,6 +368,11 @@ void weir_http_reply(weir_http_req *req, int status, const char *content_type, w
 {
     if (req->state != REQ_PENDING) {
         abort(); /* our bug: replied twice */
+    }
+    if (!req->conn) {
+        leave_pending(req);
+        weir_http_foreign_reply(req, status, content_type, body);
+        return;
     }
     union {
         const char *in;

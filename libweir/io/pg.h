@@ -100,6 +100,13 @@ WEIR_MUST_CHECK weir_rc weir_pg_pipe_enter(weir_pg *pg, weir_error *err);
 WEIR_MUST_CHECK weir_rc weir_pg_pipe_send(weir_pg *pg, const char *stmt, const char *sql,
                                           int nparams, const char *const *params,
                                           const int *lengths, weir_error *err);
+/* The same with every parameter in PostgreSQL's binary format. */
+WEIR_MUST_CHECK weir_rc weir_pg_pipe_send_binary(weir_pg *pg, const char *stmt, const char *sql,
+                                                 int nparams, const char *const *params,
+                                                 const int *lengths, weir_error *err);
+/* A text[] in that format: begin, then the bytes of n elements, each by put. */
+void weir_pg_texts_begin(weir_buf *out, size_t n);
+void weir_pg_texts_put(weir_buf *out, weir_slice element);
 /* Asks the server to send what it has so far (Flush), and writes our side out. */
 WEIR_MUST_CHECK weir_rc weir_pg_pipe_flush(weir_pg *pg, weir_error *err);
 WEIR_MUST_CHECK weir_rc weir_pg_pipe_sync(weir_pg *pg, weir_error *err);

@@ -75,8 +75,9 @@ static weir_rc in_pipe(weir_pg *pg, weir_error *err)
     return WEIR_OK;
 }
 
-weir_rc weir_pg_pipe_send(weir_pg *pg, const char *stmt, const char *sql, int nparams,
-                          const char *const *params, const int *lengths, weir_error *err)
+static weir_rc pipe_send(weir_pg *pg, const char *stmt, const char *sql, int nparams,
+                         const char *const *params, const int *lengths, const int *formats,
+                         weir_error *err)
 {
     weir_rc rc = in_pipe(pg, err);
     if (rc != WEIR_OK) {
@@ -101,11 +102,42 @@ weir_rc weir_pg_pipe_send(weir_pg *pg, const char *stmt, const char *sql, int np
     if (!sent_room(pg)) {
         return weir_fail(err, WEIR_E_LIMIT, 0, "too many statements in one pipeline");
     }
-    if (!PQsendQueryPrepared(pg->conn, stmt, nparams, params, lengths, NULL, 0)) {
+    if (!PQsendQueryPrepared(pg->conn, stmt, nparams, params, lengths, formats, 0)) {
         return weir_pg_gave_up(pg, weir_pgconn_lost(pg->conn, err));
     }
     sent_push(pg, SENT_QUERY, stmt);
     return WEIR_OK;
+}
+
+weir_rc weir_pg_pipe_send(weir_pg *pg, const char *stmt, const char *sql, int nparams,
+                          const char *const *params, const int *lengths, weir_error *err)
+{
+    return pipe_send(pg, stmt, sql, nparams, params, lengths, NULL, err);
+}
+
+weir_rc weir_pg_pipe_send_binary(weir_pg *pg, const char *stmt, const char *sql, int nparams,
+                                 const char *const *params, const int *lengths, weir_error *err)
+{
+    static const int binary[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    if (nparams > (int)(sizeof binary / sizeof binary[0])) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "too many binary parameters");
+    }
+    return pipe_send(pg, stmt, sql, nparams, params, lengths, binary, err);
+}
+
+void weir_pg_texts_begin(weir_buf *out, size_t n)
+{
+    weir_buf_u32(out, 1);  /* dimensions */
+    weir_buf_u32(out, 0);  /* none is NULL */
+    weir_buf_u32(out, 25); /* text */
+    weir_buf_u32(out, (uint32_t)n);
+    weir_buf_u32(out, 1); /* the first one's index */
+}
+
+void weir_pg_texts_put(weir_buf *out, weir_slice element)
+{
+    weir_buf_u32(out, (uint32_t)element.n);
+    weir_buf_puts(out, element);
 }
 
 weir_rc weir_pg_pipe_flush(weir_pg *pg, weir_error *err)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <weir/client.h>
 
 #include "libweir/base/str.h"
 #include "libweir/io/curl.h"
@@ -98,6 +99,55 @@ static void tokens(void **state)
                 "whoami", "{}");
     wt_assert_status(403, &a);
     assert_null(strstr(a.body, "postgres"));
+}
+
+static weir_client *nng_client(const char *authorization)
+{
+    weir_client *c = NULL;
+    weir_client_error err;
+    const weir_client_conf conf = {.write_url = guarded.nng, .credentials = authorization};
+    assert_int_equal(weir_client_open(&c, &conf, &err), WEIR_CLIENT_OK);
+    return c;
+}
+
+typedef struct heard {
+    int right, all;
+} heard;
+
+static void on_whoami(void *arg, const weir_client_reply *r, const weir_client_error *err)
+{
+    heard *h = arg;
+    h->all++;
+    h->right += r && !err &&
+                strstr(weir_arena_printf(wt_fx.a, "%.*s", (int)r->body.n, r->body.p),
+                       "\"sub\": \"app\"") != NULL;
+}
+
+/* The same door: credentials travel in each message, and many calls may share a statement. */
+static void over_nng_too(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    weir_client_error err;
+    weir_client_reply r;
+    const weir_client_command whoami = {.name = "whoami"}, admin = {.name = "admin_only"};
+    weir_client *c = nng_client(NULL);
+    assert_int_equal(weir_client_send(c, &whoami, &r, &err), WEIR_CLIENT_REFUSED);
+    assert_int_equal(err.status, 401);
+    assert_false(err.maybe_executed);
+    weir_client_close(c);
+    c = nng_client(key[APP].header + strlen("Authorization: "));
+    assert_int_equal(weir_client_send(c, &admin, &r, &err), WEIR_CLIENT_REFUSED);
+    assert_int_equal(err.status, 403);
+    heard h = {0, 0};
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(weir_client_send_start(c, &whoami, on_whoami, &h, &err), WEIR_CLIENT_OK);
+    }
+    while (weir_client_run(c, 1000) > 0) {
+    }
+    assert_int_equal(h.all, 200);
+    assert_int_equal(h.right, 200);
+    weir_client_close(c);
 }
 
 /* Nothing a command does makes it somebody else. */
@@ -628,6 +678,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_let_in),
         cmocka_unit_test(tokens),
+        cmocka_unit_test(over_nng_too),
         cmocka_unit_test(no_escape),
         cmocka_unit_test(one_role_is_not_the_other),
         cmocka_unit_test(callers_do_not_meet),

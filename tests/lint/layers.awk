@@ -7,8 +7,11 @@ BEGIN {
     ok["libweir/auth"] = "libweir/base libweir/codec libweir/auth"
     ok["libweir/gate"] = "libweir/gate " lib
     ok["libweir/io"] = "libweir/base libweir/io"
-    ok["write-service"] = "write-service libweir/gate " lib
-    ok["read-service"] = "read-service libweir/gate " lib
+    ok["libweir/client"] = "libweir/client include/weir libweir/base libweir/codec"
+    ok["include/weir"] = ""
+    ok["libweir/endpoint"] = "libweir/endpoint " lib
+    ok["write-service"] = "write-service libweir/gate libweir/endpoint " lib
+    ok["read-service"] = "read-service libweir/gate libweir/endpoint " lib
     ok["bridge"] = "bridge " lib
     ok["projector/sql"] = "projector/sql " lib
     ok["projector/engine"] = "projector/engine " lib

@@ -51,10 +51,13 @@ static const char *addresses(sys *s, const char *name)
     }
     /* Ports of its own: other applications may start beside it. */
     return weir_arena_printf(a,
-                             "%s[write]\nport = %d\n[read]\nport = %d\n[projector]\nport = %d\n"
+                             "%s[write]\nport = %d\nnng = tcp://127.0.0.1:%d\n"
+                             "[read]\nport = %d\nnng = tcp://127.0.0.1:%d\n"
+                             "[projector]\nport = %d\n"
                              "[bridge]\nport = %d\nfeed = tcp://127.0.0.1:%d\n",
                              servers, fixture_free_port(), fixture_free_port(), fixture_free_port(),
-                             fixture_free_port(), fixture_free_port());
+                             fixture_free_port(), fixture_free_port(), fixture_free_port(),
+                             fixture_free_port());
 }
 
 static void attach(sys *s)

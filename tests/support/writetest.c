@@ -140,8 +140,11 @@ static void start(wt_service *s, const char *scheme, const char *name, const cha
     s->port = fixture_free_port();
     (void)snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%d", scheme, s->port);
     (void)snprintf(path, sizeof path, "%s/%s.ini", wt_fx.dir, name);
-    (void)snprintf(text, sizeof text, "[app]\nname=shop\n[postgres]\nuri=%s\n[write]\nport=%d\n%s",
-                   uri, s->port, more);
+    s->nng_port = fixture_free_port();
+    (void)snprintf(s->nng, sizeof s->nng, "tcp://127.0.0.1:%d", s->nng_port);
+    (void)snprintf(text, sizeof text,
+                   "[app]\nname=shop\n[postgres]\nuri=%s\n[write]\nport=%d\nnng=%s\n%s", uri,
+                   s->port, s->nng, more);
     assert_rc(WEIR_OK, weir_file_write(path, weir_slice_z(text), 0600, &err), &err);
     (void)snprintf(program, sizeof program, "%s/weir-write", bin);
     const char *argv[] = {program, "--config", path, NULL};

@@ -9,8 +9,8 @@
 
 typedef struct wt_service {
     fixture_proc *proc;
-    int port;
-    char url[64];
+    int port, nng_port;
+    char url[64], nng[64];
 } wt_service;
 
 typedef struct wt_answer {

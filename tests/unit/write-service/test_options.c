@@ -53,6 +53,12 @@ static void waits(void **state)
     assert_int_equal(got.wait_ms, 3000);
     assert_int_equal(read3(NULL, NULL, "respond-async,,await=4"), WEIR_OK);
     assert_int_equal(got.wait_ms, 0);
+    wsvc_options_text within = {.prefer = "wait=9", .begin_within = "250"};
+    weir_error err = {0};
+    assert_int_equal(wsvc_options_read(&got, &within, arena, &err), WEIR_OK);
+    assert_int_equal(got.wait_ms, 250);
+    within.begin_within = "0";
+    assert_int_equal(wsvc_options_read(&got, &within, arena, &err), WEIR_E_INPUT);
     static const char *const bad[] = {"wait=0", "wait=-1", "wait=3601", "wait=x", "wait="};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(read3(NULL, NULL, bad[i]), WEIR_E_INPUT);

@@ -1,0 +1,329 @@
+/* sp_conn.c - one connection of the answering side: bytes to requests, replies to bytes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libweir/base/clock.h"
+#include "libweir/base/log.h"
+#include "libweir/base/xalloc.h"
+#include "libweir/io/sp_priv.h"
+
+static bool paused(const sp_conn *c)
+{
+    return c->nreqs >= c->s->conf.unanswered_max || c->out.n - c->out_at > SP_UNSENT_PAUSE_BYTES;
+}
+
+static void set_interest(sp_conn *c)
+{
+    unsigned events = WEIR_LOOP_HUP;
+    if (!paused(c)) {
+        events |= WEIR_LOOP_IN;
+    }
+    if (c->out.n > c->out_at) {
+        events |= WEIR_LOOP_OUT;
+    }
+    weir_loop_mod(c->source, events);
+}
+
+static void mark_dirty(sp_conn *c)
+{
+    if (!c->dirty) {
+        c->dirty = true;
+        c->next_dirty = c->s->dirty;
+        c->s->dirty = c;
+        weir_loop_again(c->s->l);
+    }
+}
+
+static void unmark_dirty(sp_conn *c)
+{
+    for (sp_conn **at = &c->s->dirty; c->dirty && *at; at = &(*at)->next_dirty) {
+        if (*at == c) {
+            *at = c->next_dirty;
+            c->dirty = false;
+            return;
+        }
+    }
+}
+
+static void req_free(weir_sp_req *req)
+{
+    weir_sp_server *s = req->s;
+    if (s->npool >= SP_POOL_MAX) {
+        free(req);
+        return;
+    }
+    req->next = s->pool;
+    s->pool = req;
+    s->npool++;
+}
+
+static weir_sp_req *req_new(sp_conn *c)
+{
+    weir_sp_server *s = c->s;
+    weir_sp_req *req = s->pool;
+    if (req) {
+        s->pool = req->next;
+        s->npool--;
+    } else {
+        req = weir_xcalloc(1, sizeof *req);
+    }
+    req->s = s;
+    req->conn = c;
+    req->gone_fn = NULL;
+    req->prev = NULL;
+    req->next = c->reqs;
+    if (req->next) {
+        req->next->prev = req;
+    }
+    c->reqs = req;
+    c->nreqs++;
+    return req;
+}
+
+static void detach(weir_sp_req *req)
+{
+    sp_conn *c = req->conn;
+    *(req->prev ? &req->prev->next : &c->reqs) = req->next;
+    if (req->next) {
+        req->next->prev = req->prev;
+    }
+    c->nreqs--;
+    req->conn = NULL;
+}
+
+void weir_sp_conn_close(sp_conn *c)
+{
+    weir_sp_server *s = c->s;
+    unmark_dirty(c);
+    weir_loop_del(c->source);
+    (void)close(c->fd);
+    while (c->reqs) { /* whoever is told may reply at once, and the request is gone */
+        weir_sp_req *req = c->reqs;
+        detach(req);
+        if (req->gone_fn) {
+            req->gone_fn(req->gone_arg);
+        }
+    }
+    *(c->prev ? &c->prev->next : &s->conns) = c->next;
+    if (c->next) {
+        c->next->prev = c->prev;
+    }
+    s->nconns--;
+    weir_buf_fini(&c->in);
+    weir_buf_fini(&c->out);
+    free(c);
+}
+
+/* false: it broke the protocol. */
+static bool take_message(sp_conn *c, const char *p, size_t n)
+{
+    size_t ids_n = weir_sp_ids(p, n);
+    if (ids_n == 0) {
+        return false;
+    }
+    weir_sp_req *req = req_new(c);
+    memcpy(req->ids, p, ids_n);
+    req->ids_n = ids_n;
+    c->s->conf.fn(c->s->conf.arg, req, weir_slice_of(p + ids_n, n - ids_n));
+    return true;
+}
+
+static bool take_greeting(sp_conn *c, size_t *at)
+{
+    if (c->in.n < WEIR_SP_GREETING_BYTES) {
+        return true;
+    }
+    unsigned char bytes[WEIR_SP_GREETING_BYTES];
+    memcpy(bytes, c->in.p, sizeof bytes);
+    *at = sizeof bytes;
+    c->greeted = true;
+    return weir_sp_greeting_ok(bytes, WEIR_SP_REQ);
+}
+
+/* Whole messages of what has arrived. false: the connection must end. */
+static bool parse(sp_conn *c)
+{
+    size_t at = 0, body_at, body_n;
+    size_t max = c->s->conf.message_max_bytes + 4 * WEIR_SP_IDS_MAX;
+    weir_sp_seen seen = WEIR_SP_MORE;
+    bool ok = c->greeted || take_greeting(c, &at);
+    while (ok && c->greeted && !paused(c)) {
+        seen = weir_sp_look(c->in.p + at, c->in.n - at, c->s->url.ipc, max, &body_at, &body_n);
+        if (seen != WEIR_SP_WHOLE) {
+            break;
+        }
+        ok = take_message(c, c->in.p + at + body_at, body_n);
+        at += body_at + body_n;
+    }
+    if (!ok || seen == WEIR_SP_BAD) {
+        WEIR_DEBUG("SP-BAD", "a client sent what is no request, or one over %zu bytes", max);
+        return false;
+    }
+    if (at > 0) {
+        memmove(c->in.p, c->in.p + at, c->in.n - at);
+        c->in.n -= at;
+        c->arrive_since_ms = 0;
+    }
+    if (c->in.n == 0 && c->in.cap > SP_KEEP_BYTES) {
+        size_t ceiling = c->in.max;
+        weir_buf_fini(&c->in);
+        weir_buf_init(&c->in, ceiling);
+    }
+    if (c->in.n > 0 && c->arrive_since_ms == 0) {
+        c->arrive_since_ms = weir_mono_ms();
+    }
+    return true;
+}
+
+/* false: it has ended. */
+static bool receive(sp_conn *c)
+{
+    for (int i = 0; i < SP_READS_MAX && !paused(c); i++) {
+        char *p = weir_buf_reserve(&c->in, SP_READ_BYTES);
+        ssize_t n = p ? recv(c->fd, p, SP_READ_BYTES, 0) : 0;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return true;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        c->in.n += (size_t)n;
+        if (!parse(c)) {
+            return false;
+        }
+        if (n < SP_READ_BYTES) {
+            return true;
+        }
+    }
+    return true;
+}
+
+/* false: it has ended. */
+static bool flush(sp_conn *c)
+{
+    while (c->out.n > c->out_at) {
+        ssize_t n = send(c->fd, c->out.p + c->out_at, c->out.n - c->out_at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            c->send_since_ms = c->send_since_ms ? c->send_since_ms : weir_mono_ms();
+            return true;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        c->out_at += (size_t)n;
+        c->send_since_ms = 0;
+    }
+    c->out_at = 0;
+    weir_buf_reset(&c->out);
+    if (c->out.cap > SP_KEEP_BYTES) {
+        weir_buf_fini(&c->out);
+        weir_buf_init(&c->out, SP_UNSENT_MAX_BYTES);
+    }
+    return true;
+}
+
+static void on_event(void *arg, unsigned events)
+{
+    sp_conn *c = arg;
+    bool there = true;
+    if (events & WEIR_LOOP_IN) {
+        there = receive(c);
+    } else if (events & WEIR_LOOP_HUP) {
+        there = false;
+    }
+    if (there && (events & WEIR_LOOP_OUT)) {
+        mark_dirty(c);
+    }
+    if (!there) {
+        weir_sp_conn_close(c);
+    } else {
+        set_interest(c);
+    }
+}
+
+void weir_sp_conn_flush_all(void *server)
+{
+    weir_sp_server *s = server;
+    while (s->dirty) {
+        sp_conn *c = s->dirty;
+        s->dirty = c->next_dirty;
+        c->dirty = false;
+        bool was_paused = paused(c) || c->in.n > 0;
+        bool there = !c->out.failed && flush(c);
+        if (there && was_paused && !paused(c)) { /* what had arrived before it was paused */
+            there = parse(c);
+            weir_loop_again(s->l);
+        }
+        if (there) {
+            set_interest(c);
+        } else {
+            weir_sp_conn_close(c);
+        }
+    }
+}
+
+void weir_sp_conn_tick(sp_conn *c, int64_t now_ms)
+{
+    if (paused(c) && c->arrive_since_ms) {
+        c->arrive_since_ms = now_ms; /* it is us who do not read */
+    }
+    int64_t arrive_max_ms = c->greeted ? SP_ARRIVE_MAX_MS : SP_GREETING_MAX_MS;
+    bool slow = c->arrive_since_ms && now_ms - c->arrive_since_ms > arrive_max_ms;
+    bool stuck = c->send_since_ms && now_ms - c->send_since_ms > SP_SEND_MAX_MS;
+    if (slow || stuck) {
+        WEIR_DEBUG("SP-SLOW", "a client was too slow and is disconnected");
+        weir_sp_conn_close(c);
+    }
+}
+
+sp_conn *weir_sp_conn_new(weir_sp_server *s, int fd)
+{
+    sp_conn *c = weir_xcalloc(1, sizeof *c);
+    unsigned char greeting[WEIR_SP_GREETING_BYTES];
+    c->s = s;
+    c->fd = fd;
+    c->arrive_since_ms = weir_mono_ms();
+    weir_buf_init(&c->in, s->conf.message_max_bytes + 4 * SP_READ_BYTES);
+    weir_buf_init(&c->out, SP_UNSENT_MAX_BYTES);
+    c->source = weir_loop_add(s->l, fd, WEIR_LOOP_IN | WEIR_LOOP_HUP, on_event, c, NULL);
+    if (!c->source) {
+        (void)close(fd);
+        free(c);
+        return NULL;
+    }
+    c->next = s->conns;
+    if (c->next) {
+        c->next->prev = c;
+    }
+    s->conns = c;
+    s->nconns++;
+    weir_sp_greeting(greeting, WEIR_SP_REP);
+    weir_buf_put(&c->out, greeting, sizeof greeting);
+    mark_dirty(c);
+    return c;
+}
+
+void weir_sp_reply(weir_sp_req *req, weir_slice body)
+{
+    sp_conn *c = req->conn;
+    if (c) {
+        unsigned char head[WEIR_SP_HEAD_MAX];
+        detach(req);
+        weir_buf_put(&c->out, head, weir_sp_head(head, c->s->url.ipc, req->ids_n + body.n));
+        weir_buf_put(&c->out, req->ids, req->ids_n);
+        weir_buf_puts(&c->out, body);
+        mark_dirty(c);
+    }
+    req_free(req);
+}
+
+void weir_sp_on_gone(weir_sp_req *req, weir_loop_fn *fn, void *arg)
+{
+    req->gone_fn = fn;
+    req->gone_arg = arg;
+}
