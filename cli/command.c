@@ -95,17 +95,22 @@ static const cli_command COMMANDS[] = {
      "The file is described in docs/sync.md.\n",
      cli_sync},
     {"migrate",
-     "MAPPING.ini [run | --dry-run | status | pause | resume | verify | cutover | abort]",
+     "MAPPING.ini [run | --dry-run | status | pause | resume | verify | cutover | abort] [--json]",
      "one PostgreSQL into another with a different schema, while it is written",
      "--dry-run   reports every problem of the mapping with its place; changes nothing\n"
-     "run         copies, then follows the source until the cut-over; a killed run goes on where "
-     "it was\n"
+     "run         copies, then follows the source until the cut-over; Ctrl-C and kill lose "
+     "nothing, "
+     "run again goes on\n"
+     "status      phase, position, how far behind, rows and rejects of each table\n"
+     "pause       stops reading the source, also over restarts, until resume\n"
      "verify      compares every row by chunk hashes and names the keys that differ; --rate ROWS "
      "per second, --restart\n"
      "cutover     fences the source, waits for zero lag, proves equality, sets sequences, runs "
      "hooks; exit 0 only with proof\n"
      "abort       removes what it made (--yes does not ask)\n"
-     "--json      for machines. docs/migration.md is the runbook.\n",
+     "--json      for machines. Without a word it is run. verify and cutover work beside a run, or "
+     "follow the source themselves\n"
+     "            for as long as they take. docs/migration.md is the runbook.\n",
      cli_migrate},
     {"crawl",
      "[APP] [--table T]… [--where SQL] [--rate ROWS/S] [--parallel N] [--chunk-ms MS] [--load PCT] "

@@ -279,6 +279,10 @@ static int supervise(migrate *g, const char *verb)
         (void)waitpid(task, &status, 0);
     }
     stop_all(g);
+    if (stopping && !verb && !g->json) {
+        (void)printf("stopped; nothing is lost: weir migrate %s run goes on where it was\n",
+                     g->file);
+    }
     return over ? drop_source(g) : code;
 }
 
@@ -333,9 +337,35 @@ static bool read_mapping(migrate *g)
     return weir_mkdirs(g->dir, 0700, &err) == WEIR_OK || cli_fail("migrate", &err) == 0;
 }
 
+/* Wrong words are told before anything is opened. */
+static bool sensible(const migrate *g)
+{
+    static const char *const VERBS[] = {"run",    "dry-run", "status",  "pause",
+                                        "resume", "verify",  "cutover", "abort"};
+    bool known = false;
+    int64_t rows = 0;
+    for (size_t i = 0; i < sizeof VERBS / sizeof *VERBS; i++) {
+        known = known || strcmp(g->verb, VERBS[i]) == 0;
+    }
+    if (!known) {
+        (void)fprintf(stderr, "weir migrate: there is no %s; see weir migrate --help\n", g->verb);
+    } else if ((g->rate || g->restart) && strcmp(g->verb, "verify") != 0) {
+        (void)fprintf(stderr, "weir migrate: %s is for verify; see weir migrate --help\n",
+                      g->rate ? "--rate" : "--restart");
+    } else if (g->rate && (!weir_slice_i64(weir_slice_z(g->rate), &rows) || rows < 0)) {
+        (void)fprintf(stderr, "weir migrate: --rate must be a number of rows per second\n");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static int run_verb(migrate *g)
 {
     const char *v = g->verb;
+    if (!sensible(g)) {
+        return 2;
+    }
     if (g->dry_run || strcmp(v, "dry-run") == 0) {
         return call(g, "dry-run");
     }
@@ -356,8 +386,11 @@ static int run_verb(migrate *g)
         (void)fprintf(stderr, "weir migrate: %s is run by another process already\n", g->m->name.z);
         return 1;
     }
-    int code = call(g, "check");
-    return code ? code : supervise(g, strcmp(v, "run") == 0 ? NULL : v);
+    /* Nobody follows the source: verify and cutover bring up who does, for a migration that got as
+     * far as that, and begin none. */
+    bool run = strcmp(v, "run") == 0;
+    int code = call(g, run ? "check" : "live");
+    return code ? code : supervise(g, run ? NULL : v);
 }
 
 int cli_migrate(int argc, char **argv)

@@ -80,6 +80,25 @@ int mig_check_verb(mig_session *s)
     return rc == WEIR_OK ? 0 : mig_fail(&err);
 }
 
+int mig_live_verb(mig_session *s)
+{
+    weir_error err = {0};
+    mig_state st;
+    weir_rc rc = open_target(s, &st, &err);
+    if (rc == WEIR_OK && st.phase == MIG_NONE) {
+        rc = weir_fail(&err, WEIR_E_STATE, 0, "the migration %s has not begun: weir migrate %s run",
+                       s->m->name.z, s->m->file);
+    } else if (rc == WEIR_OK && st.phase < MIG_LIVE) {
+        rc = weir_fail(&err, WEIR_E_STATE, 0,
+                       "the migration %s is in phase %s, and nobody runs it: weir migrate %s run, "
+                       "until it is live",
+                       s->m->name.z, mig_phase_name(st.phase), s->m->file);
+    } else if (rc == WEIR_OK && st.phase == MIG_CUT_OVER) {
+        rc = weir_fail(&err, WEIR_E_STATE, 0, "the migration %s is cut over", s->m->name.z);
+    }
+    return rc == WEIR_OK ? 0 : mig_fail(&err);
+}
+
 int mig_status(mig_session *s)
 {
     weir_error err = {0};
@@ -91,7 +110,7 @@ int mig_status(mig_session *s)
     }
     weir_buf b;
     weir_buf_init(&b, 16 << 20);
-    int64_t lag = st.phase == MIG_NONE ? -1 : lag_of(s, &st);
+    int64_t lag = st.phase == MIG_NONE || st.phase == MIG_CUT_OVER ? -1 : lag_of(s, &st);
     (void)weir_lsn_print(st.at.lsn, lsn);
     bool runs = st.phase != MIG_NONE && st.phase != MIG_CUT_OVER && st.silent_ms < 10000;
     if (s->json) {
@@ -107,14 +126,16 @@ int mig_status(mig_session *s)
     } else if (st.phase == MIG_NONE) {
         weir_buf_printf(&b, "%s: not begun; see weir migrate %s --dry-run\n", s->m->name.z,
                         s->m->file);
+    } else if (st.phase == MIG_CUT_OVER) {
+        weir_buf_printf(&b, "%s: cut over; %lld changes were applied, %lld rejects\n", s->m->name.z,
+                        (long long)st.changes, (long long)st.rejects);
     } else {
         weir_buf_printf(&b,
                         "%s: phase %s%s%s\n  position %s, %lld bytes behind, %lld changes "
                         "applied, %lld rejects%s%s\n",
                         s->m->name.z, mig_phase_name(st.phase), st.paused ? ", paused" : "",
-                        runs || st.phase == MIG_CUT_OVER ? "" : ", nobody runs it", lsn,
-                        (long long)lag, (long long)st.changes, (long long)st.rejects,
-                        st.waits[0] ? "\n  waits for " : "", st.waits);
+                        runs ? "" : ", nobody runs it", lsn, (long long)lag, (long long)st.changes,
+                        (long long)st.rejects, st.waits[0] ? "\n  waits for " : "", st.waits);
     }
     rc = st.phase == MIG_NONE ? WEIR_OK : print_tables(s, &b, &err);
     weir_buf_putz(&b, s->json ? "]}\n" : "");

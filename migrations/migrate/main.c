@@ -11,6 +11,7 @@ static const char HELP[] =
     "\n"
     "  dry-run    report every problem; change nothing\n"
     "  check      the same, unless the migration has begun\n"
+    "  live       says why not, when it cannot be verified or cut over yet\n"
     "  run        prepare, copy, follow the source until the cut-over (needs --feed)\n"
     "  status     phase, position, rows, rejects\n"
     "  pause      stop reading the source after the current step\n"
@@ -49,6 +50,9 @@ static int run_verb(mig_session *s, const char *verb)
     }
     if (strcmp(verb, "check") == 0) {
         return mig_check_verb(s);
+    }
+    if (strcmp(verb, "live") == 0) {
+        return mig_live_verb(s);
     }
     if (strcmp(verb, "run") == 0) {
         return mig_run(s);

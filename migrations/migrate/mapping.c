@@ -95,8 +95,9 @@ static const char *with_continuations(parser *p, const char *first)
 
 static const char *const SECTIONS[] = {"migration", "source",  "target",
                                        "table",     "cutover", "sequences"};
-static const char *const MIGRATION_KEYS[] = {"name",        "workers",         "chunk_rows",
-                                             "rejects_max", "sequence_margin", "chunk_rows_per_s"};
+static const char *const MIGRATION_KEYS[] = {
+    "name",           "workers", "chunk_rows", "rejects_max", "sequence_margin", "chunk_rows_per_s",
+    "source_keep_pct"};
 static const char *const SOURCE_KEYS[] = {"uri", "feed"};
 static const char *const TARGET_KEYS[] = {"uri"};
 static const char *const TABLE_KEYS[] = {"from", "where",  "key",   "create",      "columns",
@@ -193,6 +194,8 @@ static void take_migration(parser *p, const entry *e)
         set_number(p, &m->chunk_rows, e, 1, 10000000);
     } else if (strcmp(k, "chunk_rows_per_s") == 0) {
         set_number(p, &m->chunk_rows_per_s, e, 0, 1000000000);
+    } else if (strcmp(k, "source_keep_pct") == 0) {
+        set_number(p, &m->source_keep_pct, e, 0, 95);
     } else if (strcmp(k, "rejects_max") == 0) {
         set_number(p, &m->rejects_max, e, 0, 100000000);
     } else if (strcmp(k, "sequence_margin") == 0) {

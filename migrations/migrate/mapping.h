@@ -1,11 +1,11 @@
 /* mapping.h - the mapping file of a migration: source, target, and per target table its source
  * table and one SQL expression per column.
  *
- *   [migration]            name, workers, chunk_rows, chunk_rows_per_s, rejects_max,
- * sequence_margin [source]               uri, feed [target]               uri [table schema.name]
- * from, where, key, create, columns, skip, unique, index, foreign_key and column NAME [TYPE] =
- * EXPRESSION     once per column [cutover]              fence, fence_sql, unfence_sql, before,
- * after, lock_timeout_ms, rejects [sequences]            target.sequence = source.sequence
+ *   [migration]            name, workers, chunk_rows, chunk_rows_per_s, source_keep_pct,
+ * rejects_max, sequence_margin [source]               uri, feed [target]               uri [table
+ * schema.name] from, where, key, create, columns, skip, unique, index, foreign_key and column NAME
+ * [TYPE] = EXPRESSION     once per column [cutover]              fence, fence_sql, unfence_sql,
+ * before, after, lock_timeout_ms, rejects [sequences]            target.sequence = source.sequence
  *
  * A line that begins with white space continues the value before it; # and ; begin a comment at the
  * start of a line. ${NAME} in a uri is an environment variable. Every value knows its place, so
@@ -83,7 +83,8 @@ typedef struct mig_mapping {
     weir_slice text; /* the file */
     uint64_t hash;
     mig_text name, source_uri, source_feed, target_uri;
-    int64_t workers, chunk_rows, chunk_rows_per_s, rejects_max, sequence_margin, lock_timeout_ms;
+    int64_t workers, chunk_rows, chunk_rows_per_s, source_keep_pct, rejects_max, sequence_margin,
+        lock_timeout_ms;
     mig_fence fence;
     bool rejects_accepted;
     mig_text fence_sql, unfence_sql, before, after;

@@ -167,6 +167,7 @@ static weir_rc copy(run *r, weir_error *err)
                      .chunk_rows = s->m->chunk_rows,
                      .chunk_rows_max = s->m->chunk_rows,
                      .rows_per_s = s->m->chunk_rows_per_s,
+                     .source_keep_pct = (int)s->m->source_keep_pct,
                      .rejects_max = s->m->rejects_max ? s->m->rejects_max : -1};
     copying k = {.c = NULL};
     weir_thread *thread = NULL;

@@ -39,6 +39,7 @@ void mig_pause_ms(int64_t ms);
 /* The verbs; each returns the exit code. */
 int mig_dry_run(mig_session *s);
 int mig_check_verb(mig_session *s); /* before `run`: silent when there is nothing to say */
+int mig_live_verb(mig_session *s);  /* silent when it follows, or could: 0 */
 int mig_run(mig_session *s);        /* 0: cut over; 3: stopped before */
 int mig_status(mig_session *s);
 int mig_set_paused(mig_session *s, bool paused);

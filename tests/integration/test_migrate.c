@@ -89,6 +89,16 @@ static void refuses_with_place_and_reason(void **state)
                  ":13:8: error: the rows of \"public\".\"plain\" cannot be told apart: it has no "
                  "primary key");
     migtest_mapping(&t, "", ERRORS);
+    assert_int_equal(2, migtest_weir(&t, "nosuch", NULL));
+    migtest_said(&t, "there is no nosuch");
+    assert_int_equal(2, migtest_weir(&t, "verify", "--rate", "x", NULL));
+    migtest_said(&t, "--rate must be a number");
+    assert_int_equal(2, migtest_weir(&t, "run", "--restart", NULL));
+    /* these begin no migration */
+    assert_int_equal(1, migtest_weir(&t, "verify", NULL));
+    migtest_said(&t, "has not begun");
+    assert_int_equal(1, migtest_weir(&t, "cutover", NULL));
+    migtest_said(&t, "has not begun");
     assert_int_equal(1, migtest_weir(&t, "run", NULL)); /* run begins with the same check */
     migtest_said(&t, ":8:22: error: column code: the source says: column \"cod\" does not exist");
     migtest_said(&t, ":9:16: error: column label: now may give another value at each reading");
