@@ -32,15 +32,16 @@ static void untrack(wsvc_service *s, wsvc_ticket *t)
 void wsvc_answer(wsvc_service *s, wsvc_job *j)
 {
     wsvc_ticket *t = j->ticket;
+    if (t->tracked) {
+        untrack(s, t);
+    }
     if (t->finish) {
         t->finish(s, t);
         return;
     }
     weir_http_req *req = t->req;
-    wsvc_outcome *out = &j->out;
-    untrack(s, t);
     weir_metric_add(s->m_deferred, j->deferred);
-    wsvc_registry_count(s->registry, t->command, out->status);
+    wsvc_registry_count(s->registry, t->command, j->out.status);
     weir_metric_observe_us(s->m_seconds, weir_mono_us() - j->arrived_us);
     if (j->correlation_id != j->id) { /* one of our own is the command_id in the body */
         weir_http_set_header(req, "X-Correlation-Id", j->correlation_id);
@@ -48,19 +49,30 @@ void wsvc_answer(wsvc_service *s, wsvc_job *j)
     if (j->position[0]) {
         weir_http_set_header(req, "Weir-Position", j->position);
     }
-    if (out->replayed) {
+    wsvc_reply(req, &j->out);
+}
+
+void wsvc_reply(weir_http_req *req, wsvc_outcome *out)
+{
+    wsvc_outcome had = *out; /* the reply ends the request's arena, and perhaps out with it */
+    char path[64];
+    *out = (wsvc_outcome){0};
+    if (had.replayed) {
         weir_http_set_header(req, "Idempotency-Replayed", "true");
     }
-    if (out->retry_after) {
+    if (had.retry_after) {
         weir_http_set_header(req, "Retry-After", "1");
     }
-    wsvc_outcome had = *out; /* the reply ends the request's arena, and the job with it */
-    *out = (wsvc_outcome){0};
-    if (had.status == 200 && had.text) {
-        weir_http_reply(req, 200, "application/json", weir_slice_of(had.text, had.text_bytes));
+    if (had.stored_id[0]) {
+        (void)snprintf(path, sizeof path, "/commands/%s", had.stored_id);
+        weir_http_set_header(req, "Location", path);
+    }
+    if (had.status < 300 && had.text) {
+        weir_http_reply(req, had.status, "application/json",
+                        weir_slice_of(had.text, had.text_bytes));
     } else {
-        weir_http_problem(req, had.status, had.type,
-                          had.text ? had.text : "the error is too long to be told", had.members);
+        weir_http_problem(req, had.status < 300 ? 500 : had.status, had.type,
+                          had.text ? had.text : "the answer is too long to be told", had.members);
     }
     wsvc_outcome_fini(&had);
 }

@@ -13,6 +13,7 @@
 #include "libweir/base/log.h"
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
+#include "write-service/batch.h"
 #include "write-service/body.h"
 #include "write-service/callback.h"
 #include "write-service/dispatch.h"
@@ -37,6 +38,7 @@ typedef struct accept_ask {
     wsvc_wish wish;
     wsvc_async *a;
     weir_http_req *req;
+    const char *ids; /* of a batch */
     char id[WSVC_ID_BYTES];
 } accept_ask;
 
@@ -56,38 +58,59 @@ static void refuse_later(wsvc_async *a, weir_http_req *req, const char *detail)
     wsvc_refuse(a->s, req, 503, detail);
 }
 
+static void on_stored(accept_ask *k)
+{
+    wsvc_async *a = k->a;
+    wsvc_wish *w = &k->wish;
+    wsvc_outcome out = {0};
+    if (w->document) { /* its Idempotency-Key has a past */
+        wsvc_outcome_reply(&out, k->id, weir_slice_z(w->document), w->position);
+        free(w->document);
+        w->document = NULL;
+    } else {
+        weir_metric_add(a->m_accepted, 1);
+        wsvc_dispatch_wake(a->dispatch);
+        wsvc_outcome_stored(&out, k->id, weir_slice_z(k->ids));
+    }
+    if (out.status == 202) {
+        weir_http_set_header(k->req, "Preference-Applied", "respond-async");
+    } else if (out.status == 200) {
+        weir_http_set_header(k->req, "Weir-Position", w->position);
+    }
+    if (w->correlation_id != w->id) {
+        weir_http_set_header(k->req, "X-Correlation-Id", w->correlation_id);
+    }
+    wsvc_reply(k->req, &out);
+}
+
 static void on_accepted(wsvc_wish *w)
 {
     accept_ask *k = (accept_ask *)(void *)w;
     wsvc_async *a = k->a;
     char text[160], path[64];
-    (void)snprintf(path, sizeof path, "/commands/%s", k->id);
     if (w->rc == WEIR_OK) {
-        weir_metric_add(a->m_accepted, 1);
-        wsvc_dispatch_wake(a->dispatch);
-        weir_http_set_header(k->req, "Location", path);
-        weir_http_set_header(k->req, "Preference-Applied", "respond-async");
-        if (w->correlation_id != w->id) {
-            weir_http_set_header(k->req, "X-Correlation-Id", w->correlation_id);
-        }
-        (void)snprintf(text, sizeof text, "{\"command_id\":\"%s\",\"state\":\"accepted\"}", k->id);
-        weir_http_reply(k->req, 202, "application/json", weir_slice_z(text));
+        on_stored(k);
         return;
     }
     weir_metric_add(a->m_refused, 1);
     weir_http_set_header(k->req, "Retry-After", "1");
-    if (w->doubt) { /* it may be there: its status page knows */
+    if (w->doubt && k->ids) {
+        weir_http_problem(k->req, 503, WSVC_TYPE_UNKNOWN,
+                          "the connection to PostgreSQL was lost while the commands were stored",
+                          NULL);
+    } else if (w->doubt) { /* it may be there: its status page knows */
+        (void)snprintf(path, sizeof path, "/commands/%s", k->id);
         weir_http_set_header(k->req, "Location", path);
         (void)snprintf(text, sizeof text, "\"command_id\":\"%s\"", k->id);
         weir_http_problem(k->req, 503, WSVC_TYPE_UNKNOWN,
                           "the connection to PostgreSQL was lost while the command was stored; "
                           "GET its Location before you send it again",
                           text);
-        return;
+    } else {
+        weir_http_problem(
+            k->req, w->rc == WEIR_E_SYS ? 500 : 503, NULL,
+            weir_utf8_ok(weir_slice_z(w->why)) ? w->why : "the command was not stored", NULL);
     }
-    weir_http_problem(k->req, w->rc == WEIR_E_SYS ? 500 : 503, NULL,
-                      weir_utf8_ok(weir_slice_z(w->why)) ? w->why : "the command was not stored",
-                      NULL);
 }
 
 static void on_intake(void *async, wsvc_wish *list)
@@ -120,42 +143,47 @@ static bool read_terms(wsvc_async *a, weir_http_req *req, const wsvc_terms_text 
     return rc == WEIR_OK;
 }
 
-static void submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e,
-                   const wsvc_terms_text *text)
+static wsvc_terms_text terms_text(const weir_http_req *req)
 {
-    weir_arena *arena = weir_http_arena(req);
-    weir_slice body = weir_http_body(req);
+    return (wsvc_terms_text){.priority = weir_http_header(req, "Weir-Priority"),
+                             .not_before = weir_http_header(req, "Weir-Not-Before"),
+                             .deadline = weir_http_header(req, "Weir-Deadline"),
+                             .ordering_key = weir_http_header(req, "Weir-Ordering-Key"),
+                             .callback = weir_http_header(req, "Weir-Callback")};
+}
+
+void wsvc_async_store(wsvc_async *a, weir_http_req *req, const wsvc_later *later)
+{
+    wsvc_terms_text text = terms_text(req);
     const weir_principal *caller = weir_gate_caller(req);
     wsvc_terms terms;
-    if (weir_http_header(req, "Idempotency-Key") || weir_http_header(req, "If-Match")) {
-        wsvc_refuse(a->s, req, 501,
-                    "Idempotency-Key and If-Match do not go with Prefer: respond-async; the "
-                    "command was not accepted");
+    wsvc_options o;
+    if (!wsvc_submit_options(a->s, req, &o) || !read_terms(a, req, &text, &terms)) {
         return;
     }
-    if (!read_terms(a, req, text, &terms)) {
-        return;
-    }
-    accept_ask *k = weir_arena_zalloc(arena, sizeof *k);
-    char *name = weir_arena_dupz(arena, e->name); /* the catalog may be replaced meanwhile */
-    if (!k || !name) {
+    accept_ask *k = weir_arena_zalloc(weir_http_arena(req), sizeof *k);
+    if (!k) {
         refuse_later(a, req, "the body needs more memory than a request may have");
         return;
     }
     k->a = a;
     k->req = req;
+    k->ids = later->ids;
     wsvc_make_id(a->s, k->id);
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
     const char *trace = weir_http_header(req, "traceparent");
     k->wish = (wsvc_wish){.kind = WSVC_INTAKE_ACCEPT,
                           .id = k->id,
-                          .name = name,
+                          .name = later->name,
                           .correlation_id = correlation ? correlation : k->id,
                           .traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL,
                           .caller = caller->scope,
                           .role = caller->role,
                           .claims = caller->claims.p,
-                          .body = body,
+                          .idempotency_key = o.key_text,
+                          .expected_version = o.version,
+                          .list = later->list,
+                          .body = later->body,
                           .terms = terms};
     if (!wsvc_intake_submit(a->intake, &k->wish)) {
         weir_metric_add(a->m_refused, 1);
@@ -163,16 +191,11 @@ static void submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e,
     }
 }
 
-bool wsvc_async_submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e)
+wsvc_asked wsvc_async_asked(wsvc_async *a, weir_http_req *req)
 {
-    const wsvc_terms_text text = {.priority = weir_http_header(req, "Weir-Priority"),
-                                  .not_before = weir_http_header(req, "Weir-Not-Before"),
-                                  .deadline = weir_http_header(req, "Weir-Deadline"),
-                                  .ordering_key = weir_http_header(req, "Weir-Ordering-Key"),
-                                  .callback = weir_http_header(req, "Weir-Callback")};
+    wsvc_terms_text text = terms_text(req);
     if (wsvc_prefers_async(weir_http_header(req, "Prefer"))) {
-        submit(a, req, e, &text);
-        return true;
+        return WSVC_ASKED_LATER;
     }
     const char *given = wsvc_terms_given(&text);
     if (given) {
@@ -180,9 +203,8 @@ bool wsvc_async_submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e)
         (void)snprintf(detail, sizeof detail,
                        "%s needs Prefer: respond-async; the command was not executed", given);
         wsvc_refuse(a->s, req, 400, detail);
-        return true;
     }
-    return false;
+    return given ? WSVC_ASKED_WRONGLY : WSVC_ASKED_NOW;
 }
 
 void wsvc_async_look(wsvc_async *a, weir_http_req *req, weir_slice id)
@@ -225,8 +247,12 @@ static void execute(wsvc_async *a, wsvc_stored *st)
     job->ticket = &j->ticket;
     job->body = st->body;
     job->arrived_us = weir_mono_us();
-    job->serializable = e && e->serializable;
-    job->alone = e && (e->isolated || e->serializable);
+    if (strcmp(st->name, WSVC_BATCH_NAME) == 0) {
+        wsvc_batch_stored(s, job);
+    } else {
+        job->serializable = e && e->serializable;
+        job->alone = e && (e->isolated || e->serializable);
+    }
     (void)snprintf(job->id, sizeof job->id, "%s", st->id);
     job->correlation_id = st->correlation_id;
     job->traceparent = st->traceparent;

@@ -8,9 +8,24 @@
 typedef struct wsvc_async wsvc_async;
 
 WEIR_MUST_CHECK weir_rc wsvc_async_open(wsvc_async **out, wsvc_service *s, weir_error *err);
-/* true: the request asked for respond-async and was seen to, or used one of its headers without
- * asking for it. */
-WEIR_MUST_CHECK bool wsvc_async_submit(wsvc_async *a, weir_http_req *req, const wsvc_entry *e);
+
+typedef enum wsvc_asked {
+    WSVC_ASKED_NOW,
+    WSVC_ASKED_LATER,
+    WSVC_ASKED_WRONGLY /* answered: a header of respond-async without it */
+} wsvc_asked;
+/* Does the request ask for respond-async? */
+WEIR_MUST_CHECK wsvc_asked wsvc_async_asked(wsvc_async *a, weir_http_req *req);
+
+/* What is to be executed later; texts live as long as the request. */
+typedef struct wsvc_later {
+    const char *name;
+    weir_slice body;
+    const char *list, *ids; /* of a batch of commands, each by itself: JSON [{"id","name","body"}…],
+                               and their ids alone; else NULL */
+} wsvc_later;
+/* Stores it on the terms of the request's headers. Takes the request. */
+void wsvc_async_store(wsvc_async *a, weir_http_req *req, const wsvc_later *later);
 /* GET /commands/{id}. */
 void wsvc_async_look(wsvc_async *a, weir_http_req *req, weir_slice id);
 /* Nothing more is claimed; requests that wait for an end are answered with what is known. */

@@ -12,29 +12,32 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "libweir/codec/lsn.h"
+#include "write-service/async.h"
 #include "write-service/body.h"
-#include "write-service/meta.h"
 #include "write-service/split.h"
 
-enum { REPLY_MAX_BYTES = 1 << 30, META_MAX_BYTES = 4096 };
+enum { REPLY_MAX_BYTES = 1 << 30 };
 
-struct batch_ticket;
-
-/* In the request's arena. */
-typedef struct batch {
-    wsvc_service *s;
-    weir_http_req *req;
-    bool atomic;
-    size_t n, left; /* tickets not finished */
-    struct batch_ticket *tickets;
-    wsvc_part parts[WSVC_BATCH_MAX];
-    wsvc_call call; /* of the atomic one */
-} batch;
+typedef struct batch batch;
 
 typedef struct batch_ticket {
     wsvc_ticket ticket;
     batch *b;
+    wsvc_options options;
 } batch_ticket;
+
+/* In the request's arena. */
+struct batch {
+    wsvc_service *s;
+    weir_http_req *req;
+    bool atomic;
+    size_t n, left; /* tickets not finished */
+    batch_ticket *tickets;
+    wsvc_options options;
+    wsvc_part parts[WSVC_BATCH_MAX];
+    wsvc_call call; /* of the atomic one, or of the claim */
+    batch_ticket claim;
+};
 
 static void put_problem(weir_buf *b, const wsvc_outcome *out)
 {
@@ -100,19 +103,8 @@ static void reply_each(batch *b)
 
 static void reply_atomic(batch *b)
 {
-    wsvc_outcome out = job_at(b, 0)->out;
-    job_at(b, 0)->out = (wsvc_outcome){0};
     set_position(b);
-    if (out.retry_after) {
-        weir_http_set_header(b->req, "Retry-After", "1");
-    }
-    if (out.status == 200 && out.text) {
-        weir_http_reply(b->req, 200, "application/json", weir_slice_of(out.text, out.text_bytes));
-    } else {
-        weir_http_problem(b->req, out.status, out.type,
-                          out.text ? out.text : "the error is too long to be told", out.members);
-    }
-    wsvc_outcome_fini(&out);
+    wsvc_reply(b->req, &job_at(b, 0)->out);
 }
 
 static void on_finished(wsvc_service *s, wsvc_ticket *t)
@@ -137,6 +129,13 @@ static void on_gone(void *arg)
     for (size_t i = 0; i < b->n; i++) {
         atomic_store_explicit(&job_at(b, i)->gone, true, memory_order_relaxed);
     }
+    atomic_store_explicit(&b->claim.ticket.job.gone, true, memory_order_relaxed);
+}
+
+static void refuse_memory(wsvc_service *s, weir_http_req *req)
+{
+    weir_http_set_header(req, "Retry-After", "1");
+    wsvc_refuse(s, req, 503, "the batch needs more memory than a request may have");
 }
 
 static void fill(batch *b, wsvc_ticket *t, weir_slice body, bool alone, bool serializable)
@@ -147,6 +146,7 @@ static void fill(batch *b, wsvc_ticket *t, weir_slice body, bool alone, bool ser
     ((batch_ticket *)(void *)t)->b = b;
     t->req = b->req;
     t->finish = on_finished;
+    t->watched = true; /* the batch looks after its client */
     wsvc_make_id(b->s, j->id);
     j->ticket = t;
     j->body = body;
@@ -185,6 +185,11 @@ static bool prepare_each(batch *b)
             t->command = wsvc_registry_get(b->s->registry, e->name);
             t->job.call = wsvc_registry_call(b->s->registry, t->command, t->job.role);
             wsvc_submit_prepare(t);
+            weir_error err = {0};
+            if (wsvc_options_of_part(&b->tickets[i].options, &b->options, i,
+                                     weir_http_arena(b->req), &err) != WEIR_OK) {
+                return false;
+            }
         }
     }
     return true;
@@ -196,6 +201,7 @@ static void begin_each(batch *b)
     for (size_t i = 0; i < b->n; i++) {
         wsvc_ticket *t = &b->tickets[i].ticket;
         if (t->command) {
+            wsvc_submit_apply(b->s, t, &b->tickets[i].options);
             wsvc_job_list_add(&b->s->batch, &t->job);
         } else {
             unknown(t, b->parts[i].name);
@@ -208,64 +214,64 @@ static void begin_each(batch *b)
     }
 }
 
-/* [{"name","meta","arguments"}…] for weir.run_batch. */
-static bool put_atomic(batch *b, weir_buf *out, const wsvc_job *as)
+/* The first command nobody knows; b->n: all are known. */
+static size_t first_unknown(const batch *b)
 {
-    weir_buf meta;
-    weir_buf_init(&meta, META_MAX_BYTES);
-    for (size_t i = 0; i < b->n; i++) {
-        wsvc_job one = {.correlation_id = as->correlation_id,
-                        .traceparent = as->traceparent,
-                        .caller = as->caller};
-        char *name = weir_arena_dupz(weir_http_arena(b->req), b->parts[i].name);
-        one.call = &(wsvc_call){.name = name ? name : ""};
-        (void)snprintf(one.id, sizeof one.id, "%s", as->id);
-        weir_buf_reset(&meta);
-        wsvc_meta_put(&meta, &one, weir_wall_us());
-        weir_buf_printf(out, "%s{\"name\":\"%s\",\"meta\":", i ? "," : "[", one.call->name);
-        weir_json_quote(out, weir_buf_slice(&meta));
-        weir_buf_putz(out, ",\"arguments\":");
-        weir_buf_puts(out, b->parts[i].arguments);
-        weir_buf_putz(out, "}");
+    size_t i = 0;
+    while (i < b->n && wsvc_catalog_find(b->s->catalog, b->parts[i].name)) {
+        i++;
     }
-    weir_buf_putz(out, "]");
-    bool ok = !meta.failed && !out->failed;
-    weir_buf_fini(&meta);
-    return ok;
+    return i;
+}
+
+/* true: answered. */
+static bool refused_as_unknown(batch *b)
+{
+    size_t i = first_unknown(b);
+    char detail[120];
+    (void)snprintf(detail, sizeof detail,
+                   "command %zu of the batch (from 0) is not known; nothing was executed", i);
+    if (i < b->n) {
+        wsvc_refuse(b->s, b->req, 404, detail);
+    }
+    return i < b->n;
+}
+
+static void take_nature(const wsvc_service *s, const wsvc_part *parts, size_t n, wsvc_job *j)
+{
+    for (size_t i = 0; i < n; i++) {
+        const wsvc_entry *e = wsvc_catalog_find(s->catalog, parts[i].name);
+        j->alone = j->alone || (e && (e->isolated || e->serializable));
+        j->serializable = j->serializable || (e && e->serializable);
+    }
+}
+
+void wsvc_batch_stored(const wsvc_service *s, wsvc_job *j)
+{
+    wsvc_part parts[WSVC_BATCH_MAX];
+    weir_error err = {0};
+    size_t n = 0;
+    if (wsvc_batch_split(j->body, parts, &n, &err) == WEIR_OK) {
+        take_nature(s, parts, n, j);
+    }
 }
 
 static void begin_atomic(batch *b)
 {
-    bool alone = false, serializable = false;
     wsvc_ticket *t = &b->tickets[0].ticket;
-    weir_buf body;
-    for (size_t i = 0; i < b->n; i++) {
-        const wsvc_entry *e = wsvc_catalog_find(b->s->catalog, b->parts[i].name);
-        if (!e) {
-            char detail[120];
-            (void)snprintf(detail, sizeof detail,
-                           "command %zu of the batch (from 0) is not known; nothing was executed",
-                           i);
-            wsvc_refuse(b->s, b->req, 404, detail);
-            return;
-        }
-        alone = alone || e->isolated || e->serializable;
-        serializable = serializable || e->serializable;
-    }
-    fill(b, t, (weir_slice){NULL, 0}, alone, serializable);
-    weir_buf_init(&body, REPLY_MAX_BYTES);
-    char *text = put_atomic(b, &body, &t->job)
-                     ? weir_arena_dupz(weir_http_arena(b->req), weir_buf_slice(&body))
-                     : NULL;
-    t->job.body = weir_slice_of(text, body.n);
-    weir_buf_fini(&body);
-    if (!text) {
-        weir_http_set_header(b->req, "Retry-After", "1");
-        wsvc_refuse(b->s, b->req, 503, "the batch needs more memory than a request may have");
+    char *text = weir_arena_dupz(weir_http_arena(b->req), weir_http_body(b->req));
+    if (refused_as_unknown(b)) {
         return;
     }
+    if (!text) {
+        refuse_memory(b->s, b->req);
+        return;
+    }
+    fill(b, t, weir_slice_of(text, weir_http_body(b->req).n), false, false);
+    take_nature(b->s, b->parts, b->n, &t->job);
     b->n = b->left = 1;
-    b->call = (wsvc_call){.name = "(batch)",
+    t->command = wsvc_registry_get(b->s->registry, WEIR_SLICE_LIT(WSVC_BATCH_NAME));
+    b->call = (wsvc_call){.name = WSVC_BATCH_NAME,
                           .stmt = ":batch",
                           .sql = "SELECT weir.run_batch($1::text, $2::text)::text"};
     if (t->job.role) {
@@ -273,31 +279,119 @@ static void begin_atomic(batch *b)
         b->call.sql = "SELECT weir.run_batch($1::text, $2::text, $3::text, $4::text)::text";
         b->call.takes_role = true;
     }
-    t->command = wsvc_registry_get(b->s->registry, WEIR_SLICE_LIT("(batch)"));
     t->job.call = &b->call;
+    wsvc_submit_apply(b->s, t, &b->options);
     wsvc_job_list_add(&b->s->batch, &t->job);
 }
 
-/* A header that has no meaning for a batch; NULL: none. */
-static const char *misplaced(const weir_http_req *req)
+/* --- a batch with an Idempotency-Key, each command by itself ------------------------------------
+ * The batch takes the key for its list, then each command has a key of its own below it. What a
+ * crash left undone is done by the repetition, and nothing twice. */
+
+static void on_claimed(wsvc_service *s, wsvc_ticket *t)
 {
-    static const char *const names[] = {"Idempotency-Key",   "If-Match",          "Prefer",
-                                        "Weir-Begin-Within", "Weir-Priority",     "Weir-Not-Before",
-                                        "Weir-Deadline",     "Weir-Ordering-Key", "Weir-Callback"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (weir_http_header(req, names[i])) {
-            return names[i];
-        }
+    batch *b = ((batch_ticket *)(void *)t)->b;
+    (void)s;
+    if (t->job.out.status == 200) {
+        wsvc_outcome_fini(&t->job.out);
+        begin_each(b);
+    } else {
+        wsvc_reply(b->req, &t->job.out);
     }
-    return NULL;
 }
+
+static void put_claim(const batch *b, weir_buf *out)
+{
+    weir_buf_putz(out, "{\"key\":");
+    weir_json_quote(out, weir_slice_z(b->options.key_text));
+    if (b->options.version) {
+        weir_buf_putz(out, ",\"expected_version\":");
+        weir_json_quote(out, weir_slice_z(b->options.version));
+    }
+    weir_buf_putz(out, ",\"list\":");
+    weir_buf_puts(out, weir_http_body(b->req));
+    weir_buf_putz(out, "}");
+}
+
+static void begin_claim(batch *b)
+{
+    wsvc_ticket *t = &b->claim.ticket;
+    weir_buf body;
+    weir_buf_init(&body, REPLY_MAX_BYTES);
+    put_claim(b, &body);
+    char *text =
+        body.failed ? NULL : weir_arena_dupz(weir_http_arena(b->req), weir_buf_slice(&body));
+    fill(b, t, weir_slice_of(text, body.n), false, false);
+    weir_buf_fini(&body);
+    if (!text) {
+        refuse_memory(b->s, b->req);
+        return;
+    }
+    wsvc_submit_apply(b->s, t, &b->options);
+    t->finish = on_claimed;
+    t->command = wsvc_registry_get(b->s->registry, WEIR_SLICE_LIT(WSVC_BATCH_NAME));
+    b->call = (wsvc_call){.name = WSVC_BATCH_NAME,
+                          .stmt = ":claim",
+                          .sql = "SELECT weir.claim_batch($1::text, $2::text)::text"};
+    t->job.call = &b->call;
+    t->job.options = NULL; /* they are in its body */
+    wsvc_job_list_add(&b->s->batch, &t->job);
+}
+
+/* --- Prefer: respond-async ----------------------------------------------------------------------
+ */
+
+/* [{"id","name","body"}…], and the ids alone. */
+static void put_parts(batch *b, weir_buf *list, weir_buf *ids)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        char id[WSVC_ID_BYTES];
+        wsvc_make_id(b->s, id);
+        weir_buf_printf(ids, "%s\"%s\"", i ? "," : "[", id);
+        weir_buf_printf(list, "%s{\"id\":\"%s\",\"name\":", i ? "," : "[", id);
+        weir_json_quote(list, b->parts[i].name);
+        weir_buf_putz(list, ",\"body\":");
+        weir_json_quote(list, b->parts[i].arguments);
+        weir_buf_putz(list, "}");
+    }
+    weir_buf_putz(list, "]");
+    weir_buf_putz(ids, "]");
+}
+
+static void store(batch *b)
+{
+    weir_arena *a = weir_http_arena(b->req);
+    wsvc_later later = {.name = WSVC_BATCH_NAME, .body = weir_http_body(b->req)};
+    bool ok = true;
+    if (refused_as_unknown(b)) {
+        return;
+    }
+    if (!b->atomic) {
+        weir_buf list, ids;
+        weir_buf_init(&list, REPLY_MAX_BYTES);
+        weir_buf_init(&ids, REPLY_MAX_BYTES);
+        put_parts(b, &list, &ids);
+        later.name = "(batch later)"; /* nothing is stored under it: it tells the keys apart */
+        later.list = list.failed ? NULL : weir_arena_dupz(a, weir_buf_slice(&list));
+        later.ids = ids.failed ? NULL : weir_arena_dupz(a, weir_buf_slice(&ids));
+        ok = later.list && later.ids;
+        weir_buf_fini(&list);
+        weir_buf_fini(&ids);
+    }
+    if (ok) {
+        wsvc_async_store(b->s->async, b->req, &later);
+    } else {
+        refuse_memory(b->s, b->req);
+    }
+}
+
+/* --- the request ---------------------------------------------------------------------------------
+ */
 
 /* true: answered. */
 static bool refused(wsvc_service *s, weir_http_req *req)
 {
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
-    const char *name = misplaced(req);
-    char detail[96];
     if (s->stop_ms || !s->catalog || !wsvc_pool_up(s->pool)) {
         weir_http_set_header(req, "Retry-After", "1");
         wsvc_refuse(s, req, 503,
@@ -309,24 +403,37 @@ static bool refused(wsvc_service *s, weir_http_req *req)
         wsvc_refuse(s, req, 415, "a batch is a JSON array; send Content-Type: application/json");
     } else if (correlation && !wsvc_correlation_ok(correlation)) {
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
-    } else if (name) {
-        (void)snprintf(detail, sizeof detail, "%s does not go with a batch; nothing was executed",
-                       name);
-        wsvc_refuse(s, req, 501, detail);
     } else {
         return false;
     }
     return true;
 }
 
+static void begin(batch *b)
+{
+    b->left = b->n;
+    b->tickets = WEIR_ARENA_ARRAY(weir_http_arena(b->req), batch_ticket, b->n);
+    if (!b->tickets || (!b->atomic && !prepare_each(b))) {
+        refuse_memory(b->s, b->req);
+        return;
+    }
+    weir_http_on_gone(b->req, on_gone, b);
+    if (b->atomic) {
+        begin_atomic(b);
+    } else if (b->options.has_key) {
+        begin_claim(b);
+    } else {
+        begin_each(b);
+    }
+}
+
 void wsvc_batch_submit(wsvc_service *s, weir_http_req *req)
 {
-    weir_arena *a = weir_http_arena(req);
     weir_error err = {0};
     if (refused(s, req)) {
         return;
     }
-    batch *b = weir_arena_zalloc(a, sizeof *b);
+    batch *b = weir_arena_zalloc(weir_http_arena(req), sizeof *b);
     weir_rc rc = b ? wsvc_batch_split(weir_http_body(req), b->parts, &b->n, &err)
                    : weir_fail(&err, WEIR_E_LIMIT, 0, "out of memory for this request");
     if (rc != WEIR_OK) {
@@ -337,19 +444,18 @@ void wsvc_batch_submit(wsvc_service *s, weir_http_req *req)
     const char *atomic = weir_http_query(req, "atomic");
     b->s = s;
     b->req = req;
-    b->left = b->n;
     b->atomic = atomic && strcmp(atomic, "true") == 0;
-    b->tickets = WEIR_ARENA_ARRAY(a, batch_ticket, b->n);
     if (!weir_gate_charge(s->auth, req, (unsigned)b->n - 1)) {
         return;
     }
     if (atomic && !b->atomic && strcmp(atomic, "false") != 0) {
         wsvc_refuse(s, req, 400, "atomic must be true or false");
-    } else if (!b->tickets || (!b->atomic && !prepare_each(b))) {
-        weir_http_set_header(req, "Retry-After", "1");
-        wsvc_refuse(s, req, 503, "the batch needs more memory than a request may have");
-    } else {
-        weir_http_on_gone(req, on_gone, b);
-        (b->atomic ? begin_atomic : begin_each)(b);
+        return;
+    }
+    wsvc_asked asked = wsvc_async_asked(s->async, req);
+    if (asked == WSVC_ASKED_LATER) {
+        store(b);
+    } else if (asked == WSVC_ASKED_NOW && wsvc_submit_options(s, req, &b->options)) {
+        begin(b);
     }
 }

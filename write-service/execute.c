@@ -76,7 +76,7 @@ static bool answer_committed(wsvc_lane *l, wsvc_job *j, weir_slice reply, const 
 {
     (void)snprintf(j->position, sizeof j->position, "%s", position);
     wsvc_outcome_reply(&j->out, j->id, reply, position);
-    if (j->out.status == 200) {
+    if (j->out.status < 300) {
         finish(l, j);
         return false;
     }

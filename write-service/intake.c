@@ -47,6 +47,12 @@ static void put_wish(weir_buf *b, const wsvc_wish *w)
     weir_buf_printf(b, "{\"id\":\"%s\",\"name\":\"%s\",\"priority\":%d,\"body\":", w->id, w->name,
                     w->terms.priority);
     weir_json_quote(b, w->body);
+    if (w->list) {
+        weir_buf_putz(b, ",\"list\":");
+        weir_buf_putz(b, w->list);
+    }
+    put_text(b, "idempotency_key", w->idempotency_key);
+    put_text(b, "expected_version", w->expected_version);
     put_text(b, "correlation_id", w->correlation_id);
     put_text(b, "traceparent", w->traceparent);
     put_text(b, "ordering_key", w->terms.ordering_key);
@@ -100,8 +106,38 @@ static weir_rc promote(wsvc_intake *t, wsvc_wish **w, size_t n, weir_error *err)
     return rc;
 }
 
+static bool any_keyed(wsvc_wish **w, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (w[i]->idempotency_key || w[i]->list) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What was not accepted, and why. */
+static void take_refusals(wsvc_wish **w, size_t n, const weir_pg_rows *rows)
+{
+    for (int r = 0; r < weir_pg_nrows(rows); r++) {
+        weir_slice id = weir_pg_value(rows, r, 0);
+        wsvc_wish *one = NULL;
+        for (size_t i = 0; i < n && !one; i++) {
+            one = weir_slice_eqz(id, w[i]->id) ? w[i] : NULL;
+        }
+        if (one) {
+            one->document = weir_xstrdup(weir_pg_valuez(rows, r, 1));
+            (void)snprintf(one->position, sizeof one->position, "%s", weir_pg_valuez(rows, r, 2));
+        }
+    }
+}
+
 static weir_rc insert(wsvc_intake *t, wsvc_wish **w, size_t n, weir_error *err)
 {
+    static const char keyed[] =
+        "SELECT a.id, a.said, CASE current_setting('synchronous_commit') WHEN 'off' THEN "
+        "pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END FROM "
+        "weir.accept_keyed($1::jsonb) a";
     weir_buf b;
     weir_rc rc;
     weir_buf_init(&b, LIST_MAX_BYTES);
@@ -115,8 +151,14 @@ static weir_rc insert(wsvc_intake *t, wsvc_wish **w, size_t n, weir_error *err)
         rc = weir_fail(err, WEIR_E_LIMIT, 0, "the commands need more than 1 GiB");
     } else {
         const char *params[] = {b.p};
-        rc = weir_pg_query(t->link.pg, "SELECT weir.accept_commands($1::jsonb)", 1, params, NULL,
-                           err);
+        bool is_keyed = any_keyed(w, n);
+        weir_pg_rows *rows = NULL;
+        rc = weir_pg_query(t->link.pg, is_keyed ? keyed : "SELECT weir.accept_commands($1::jsonb)",
+                           1, params, &rows, err);
+        if (rc == WEIR_OK && is_keyed) {
+            take_refusals(w, n, rows);
+        }
+        weir_pg_rows_free(rows);
     }
     weir_buf_fini(&b);
     return rc;

@@ -25,6 +25,9 @@ typedef struct wsvc_wish {
     /* ACCEPT */
     const char *name, *correlation_id, *traceparent; /* traceparent NULL: none */
     const char *role, *claims;                       /* on whose behalf; NULL: nobody's */
+    const char *idempotency_key, *expected_version;  /* NULL: none */
+    const char
+        *list; /* of a batch: [{"id","name","body"}…] in place of id, name and body; or NULL */
     weir_slice body;
     wsvc_terms terms;
     /* out */
@@ -32,7 +35,10 @@ typedef struct wsvc_wish {
     bool doubt; /* ACCEPT failed, and may be durable all the same */
     bool finished;    /* LOOK: its state is a final one */
     char version[32]; /* LOOK: changes with the state */
-    char *document;   /* LOOK: heap, the receiver's */
+    /* LOOK: what became of it. ACCEPT: it was not accepted, because of its key: what
+     * weir.accept_keyed says of that. Heap, the receiver's. */
+    char *document;
+    char position[24]; /* ACCEPT, beside document: where what it says can be read */
     char why[500];
 } wsvc_wish;
 

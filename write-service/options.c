@@ -60,24 +60,31 @@ static int64_t wait_seconds(weir_slice prefer)
     return 0;
 }
 
-static void put_member(weir_buf *b, const char *name, weir_slice value)
+static void put_member(weir_buf *b, const char *name, const char *value)
 {
-    if (value.n) {
+    if (value && *value) {
         weir_buf_printf(b, "%s\"%s\":", b->n > 1 ? "," : "", name);
-        weir_json_quote(b, value);
+        weir_json_quote(b, weir_slice_z(value));
     }
 }
 
-static weir_rc put_json(wsvc_options *out, const wsvc_options_text *in, weir_slice key,
-                        weir_slice version, weir_arena *a, weir_error *err)
+/* What it is made of is in out. */
+static weir_rc put_json(wsvc_options *out, weir_arena *a, weir_error *err)
 {
     weir_buf b;
+    out->has_key = out->key_text != NULL;
+    if (!out->key_text && !out->version) {
+        return WEIR_OK;
+    }
+    if (out->has_key) {
+        out->key = wsvc_key_of_idempotency(weir_slice_z(out->key_text));
+    }
     weir_buf_init(&b, 64 << 10); /* claims may be long */
     weir_buf_putz(&b, "{");
-    put_member(&b, "key", key);
-    put_member(&b, "expected_version", version);
-    put_member(&b, "role", weir_slice_z(in->role));
-    put_member(&b, "claims", weir_slice_z(in->claims));
+    put_member(&b, "key", out->key_text);
+    put_member(&b, "expected_version", out->version);
+    put_member(&b, "role", out->role);
+    put_member(&b, "claims", out->claims);
     weir_buf_putz(&b, "}");
     out->json = b.failed ? NULL : weir_arena_dupz(a, weir_buf_slice(&b));
     weir_buf_fini(&b);
@@ -90,22 +97,18 @@ weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in, weir_a
 {
     weir_slice key = {NULL, 0}, version = {NULL, 0};
     memset(out, 0, sizeof *out);
+    out->role = in->role;
+    out->claims = in->claims;
     if (in->idempotency_key) {
         key = unquoted(weir_slice_trim(weir_slice_z(in->idempotency_key)));
         if (!printable(key)) {
             return weir_fail(err, WEIR_E_INPUT, 0,
                              "Idempotency-Key must have 1 to 255 printable ASCII characters");
         }
-        if (in->scope) { /* no caller meets the keys of another; a scope has no blank */
-            const char *scoped =
-                weir_arena_printf(a, "%s " WEIR_SLICE_FMT, in->scope, WEIR_SLICE_ARG(key));
-            if (!scoped) {
-                return weir_fail(err, WEIR_E_LIMIT, 0, "the headers need too much memory");
-            }
-            key = weir_slice_z(scoped);
-        }
-        out->has_key = true;
-        out->key = wsvc_key_of_idempotency(key);
+        out->key_text =
+            in->scope /* no caller meets the keys of another; a scope has no blank */
+                ? weir_arena_printf(a, "%s " WEIR_SLICE_FMT, in->scope, WEIR_SLICE_ARG(key))
+                : weir_arena_dupz(a, key);
     }
     weir_slice match = weir_slice_trim(weir_slice_z(in->if_match));
     if (match.n && !weir_slice_eqz(match, "*") && !entity_tag(match, &version)) {
@@ -121,5 +124,22 @@ weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in, weir_a
         return weir_fail(err, WEIR_E_INPUT, 0,
                          "Weir-Begin-Within must be 1 to 3600000 milliseconds");
     }
-    return key.n || version.n ? put_json(out, in, key, version, a, err) : WEIR_OK;
+    out->version = version.n ? weir_arena_dupz(a, version) : NULL;
+    if ((key.n && !out->key_text) || (version.n && !out->version)) {
+        return weir_fail(err, WEIR_E_LIMIT, 0, "the headers need too much memory");
+    }
+    return put_json(out, a, err);
+}
+
+weir_rc wsvc_options_of_part(wsvc_options *out, const wsvc_options *whole, size_t part,
+                             weir_arena *a, weir_error *err)
+{
+    *out = *whole;
+    if (whole->key_text) {
+        out->key_text = weir_arena_printf(a, "%s\x01%zu", whole->key_text, part);
+        if (!out->key_text) {
+            return weir_fail(err, WEIR_E_LIMIT, 0, "the headers need too much memory");
+        }
+    }
+    return put_json(out, a, err);
 }

@@ -22,6 +22,8 @@ typedef struct wsvc_options_text {
 
 typedef struct wsvc_options {
     const char *json; /* for weir.run_with, in the arena; NULL: nothing is asked for */
+    const char *key_text, *version; /* in the arena; NULL: none */
+    const char *role, *claims;      /* as given */
     bool has_key;
     wsvc_key key;    /* keeps commands of one Idempotency-Key in order */
     int64_t wait_ms; /* not begun after so long: not to be executed; 0: no limit */
@@ -30,5 +32,8 @@ typedef struct wsvc_options {
 /* WEIR_E_INPUT: msg says which header must be how. WEIR_E_LIMIT: the arena's ceiling. */
 WEIR_MUST_CHECK weir_rc wsvc_options_read(wsvc_options *out, const wsvc_options_text *in,
                                           weir_arena *a, weir_error *err);
+/* The same for one command of a batch, with a key of its own that no client can send. */
+WEIR_MUST_CHECK weir_rc wsvc_options_of_part(wsvc_options *out, const wsvc_options *whole,
+                                             size_t part, weir_arena *a, weir_error *err);
 
 #endif

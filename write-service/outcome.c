@@ -165,16 +165,44 @@ static void accepted(wsvc_outcome *out, const char *id, weir_slice value, const 
     out->status = 200;
 }
 
+static void put_stored(weir_buf *b, const char *id)
+{
+    weir_buf_putz(b, "{\"command_id\":");
+    weir_json_quote(b, weir_slice_z(id));
+    weir_buf_putz(b, ",\"state\":\"accepted\"}");
+}
+
+void wsvc_outcome_stored(wsvc_outcome *out, const char *id, weir_slice list)
+{
+    weir_buf b;
+    weir_buf_init(&b, MEMBERS_MAX_BYTES);
+    out->status = 202;
+    if (list.n == 0) {
+        (void)snprintf(out->stored_id, sizeof out->stored_id, "%s", id);
+        put_stored(&b, id);
+    } else {
+        json_t *ids = json_loadb(list.p, list.n, 0, NULL);
+        weir_buf_putz(&b, "[");
+        for (size_t i = 0; i < json_array_size(ids); i++) {
+            const char *one = json_string_value(json_array_get(ids, i));
+            weir_buf_putz(&b, i ? "," : "");
+            put_stored(&b, one ? one : "");
+        }
+        weir_buf_putz(&b, "]");
+        json_decref(ids);
+    }
+    out->text = take_z(&b, &out->text_bytes);
+}
+
 static const char *text_of(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
 }
 
-/* "replay <id> <reply>": takes the front off. id has room for as much of reply. */
-static bool take_replay(weir_slice *reply, char *id, size_t size)
+/* "<head><id> <reply>": takes the front off. id has room for as much of reply. */
+static bool take_front(weir_slice *reply, const char *head, char *id, size_t size)
 {
-    static const char head[] = "replay ";
-    size_t n = sizeof head - 1;
+    size_t n = strlen(head);
     if (!weir_slice_starts(*reply, weir_slice_of(head, n))) {
         return false;
     }
@@ -193,7 +221,13 @@ void wsvc_outcome_reply(wsvc_outcome *out, const char *id, weir_slice reply, con
 {
     weir_slice value;
     char first_id[80];
-    out->replayed = take_replay(&reply, first_id, sizeof first_id);
+    if (take_front(&reply, "stored ", first_id, sizeof first_id)) {
+        wsvc_outcome_stored(out, first_id,
+                            weir_slice_eqz(reply, "null") ? (weir_slice){NULL, 0} : reply);
+        out->replayed = true;
+        return;
+    }
+    out->replayed = take_front(&reply, "replay ", first_id, sizeof first_id);
     if (out->replayed) {
         id = first_id;
     }

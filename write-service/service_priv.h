@@ -6,6 +6,7 @@
 #include "libweir/endpoint/endpoint.h"
 #include "libweir/gate/gate.h"
 #include "write-service/catalog.h"
+#include "write-service/options.h"
 #include "write-service/pool.h"
 #include "write-service/registry.h"
 #include "write-service/service.h"
@@ -18,9 +19,10 @@ typedef struct wsvc_ticket {
     weir_http_req *req;
     wsvc_command *command;
     wsvc_job job;
+    bool tracked; /* in the list of those in flight */
     bool watched; /* the client's end of the connection is looked at */
-    /* Somebody else than a request waits for the outcome; NULL: req is answered. Then not in the
-     * list of those in flight, and owned by whoever set it. */
+    /* Somebody else than a request waits for the outcome, and owns the ticket; NULL: req is
+     * answered. */
     void (*finish)(struct wsvc_service *s, struct wsvc_ticket *t);
     struct wsvc_ticket *prev, *next;
 } wsvc_ticket;
@@ -80,6 +82,12 @@ void wsvc_make_id(wsvc_service *s, char id[WSVC_ID_BYTES]);
 void wsvc_submit_for(wsvc_service *s, const weir_principal *caller, wsvc_job *j, wsvc_command *c);
 /* Fills in which rows a job with body and arrived_us is expected to lock. */
 void wsvc_submit_prepare(wsvc_ticket *t);
+/* Among those in flight from now on, until wsvc_answer. */
+void wsvc_submit_track(wsvc_service *s, wsvc_ticket *t);
+/* The headers Idempotency-Key, If-Match and Prefer. false: answered. */
+WEIR_MUST_CHECK bool wsvc_submit_options(wsvc_service *s, weir_http_req *req, wsvc_options *o);
+/* What o asks for; t is tracked when it has a deadline. */
+void wsvc_submit_apply(wsvc_service *s, wsvc_ticket *t, const wsvc_options *o);
 /* Watches the clients of commands that have waited for a while. */
 void wsvc_submit_watch_clients(wsvc_service *s);
 /* Answers those whose deadline passed while they waited for a lane. */
@@ -87,6 +95,8 @@ void wsvc_submit_deadlines(wsvc_service *s);
 /* answer.c: a list of jobs that came back from the lanes. */
 void wsvc_answer_list(void *service, wsvc_job *list);
 void wsvc_answer(wsvc_service *s, wsvc_job *j);
+/* Answers req with what *out holds, which is empty then. */
+void wsvc_reply(weir_http_req *req, wsvc_outcome *out);
 /* A problem for a request that has no job; counted. */
 void wsvc_refuse(wsvc_service *s, weir_http_req *req, int status, const char *detail);
 /* status.c */

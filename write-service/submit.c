@@ -6,7 +6,6 @@
 #include "libweir/base/str.h"
 #include "write-service/async.h"
 #include "write-service/body.h"
-#include "write-service/options.h"
 #include "write-service/service_priv.h"
 
 /* A client is looked after only when its command waits so long: it costs two system calls. */
@@ -72,38 +71,44 @@ static bool bad_body(wsvc_service *s, weir_http_req *req)
     return true;
 }
 
-/* false: answered. */
-static bool take_options(wsvc_service *s, wsvc_ticket *t)
+bool wsvc_submit_options(wsvc_service *s, weir_http_req *req, wsvc_options *o)
 {
-    wsvc_job *j = &t->job;
-    wsvc_options_text in = {.idempotency_key = weir_http_header(t->req, "Idempotency-Key"),
-                            .if_match = weir_http_header(t->req, "If-Match"),
-                            .prefer = weir_http_header(t->req, "Prefer"),
-                            .begin_within = weir_http_header(t->req, "Weir-Begin-Within"),
-                            .scope = weir_gate_caller(t->req)->scope,
-                            .role = j->role,
-                            .claims = j->claims};
+    const weir_principal *caller = weir_gate_caller(req);
+    wsvc_options_text in = {.idempotency_key = weir_http_header(req, "Idempotency-Key"),
+                            .if_match = weir_http_header(req, "If-Match"),
+                            .prefer = weir_http_header(req, "Prefer"),
+                            .begin_within = weir_http_header(req, "Weir-Begin-Within"),
+                            .scope = caller->scope,
+                            .role = caller->role,
+                            .claims = caller->claims.p};
+    memset(o, 0, sizeof *o);
     if (!in.idempotency_key && !in.if_match && !in.prefer && !in.begin_within) {
         return true;
     }
-    wsvc_options o;
     weir_error err = {0};
-    weir_rc rc = wsvc_options_read(&o, &in, weir_http_arena(t->req), &err);
+    weir_rc rc = wsvc_options_read(o, &in, weir_http_arena(req), &err);
     if (rc != WEIR_OK) {
-        wsvc_refuse(s, t->req, rc == WEIR_E_INPUT ? 400 : 503, err.msg);
-        return false;
+        wsvc_refuse(s, req, rc == WEIR_E_INPUT ? 400 : 503, err.msg);
     }
-    j->options = o.json;
-    j->has_key = o.has_key;
-    j->idempotency_key = o.key;
-    if (o.has_key) {
-        wsvc_keys_add(&j->keys, o.key);
+    return rc == WEIR_OK;
+}
+
+void wsvc_submit_apply(wsvc_service *s, wsvc_ticket *t, const wsvc_options *o)
+{
+    wsvc_job *j = &t->job;
+    j->options = o->json;
+    j->has_key = o->has_key;
+    j->idempotency_key = o->key;
+    if (o->has_key) {
+        wsvc_keys_add(&j->keys, o->key);
     }
-    if (o.wait_ms) {
-        j->deadline_ms = j->arrived_us / 1000 + o.wait_ms;
+    if (o->wait_ms) {
+        j->deadline_ms = j->arrived_us / 1000 + o->wait_ms;
         s->deadlines = true;
+        if (!t->tracked) {
+            wsvc_submit_track(s, t);
+        }
     }
-    return true;
 }
 
 static void on_gone(void *ticket)
@@ -112,8 +117,9 @@ static void on_gone(void *ticket)
     atomic_store_explicit(&t->job.gone, true, memory_order_relaxed);
 }
 
-static void track(wsvc_service *s, wsvc_ticket *t)
+void wsvc_submit_track(wsvc_service *s, wsvc_ticket *t)
 {
+    t->tracked = true;
     t->prev = s->newest;
     *(t->prev ? &t->prev->next : &s->oldest) = t;
     s->newest = t;
@@ -199,6 +205,18 @@ static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_
     return t;
 }
 
+static void store(wsvc_service *s, weir_http_req *req, const wsvc_entry *e)
+{
+    /* The catalog may be replaced meanwhile. */
+    wsvc_later later = {.name = weir_arena_dupz(weir_http_arena(req), e->name),
+                        .body = weir_http_body(req)};
+    if (later.name) {
+        wsvc_async_store(s->async, req, &later);
+    } else {
+        refuse_later(s, req, "the body needs more memory than a request may have");
+    }
+}
+
 void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool final)
 {
     if (s->stop_ms) {
@@ -219,7 +237,18 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
         unknown(s, req, name);
         return;
     }
-    if (bad_headers(s, req) || bad_body(s, req) || wsvc_async_submit(s->async, req, e)) {
+    if (bad_headers(s, req) || bad_body(s, req)) {
+        return;
+    }
+    wsvc_asked asked = wsvc_async_asked(s->async, req);
+    if (asked == WSVC_ASKED_LATER) {
+        store(s, req, e);
+    }
+    if (asked != WSVC_ASKED_NOW) {
+        return;
+    }
+    wsvc_options o;
+    if (!wsvc_submit_options(s, req, &o)) {
         return;
     }
     wsvc_ticket *t = make_ticket(s, req, e);
@@ -227,10 +256,8 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
         refuse_later(s, req, "the body needs more memory than a request may have");
         return;
     }
-    if (!take_options(s, t)) {
-        return;
-    }
-    track(s, t);
+    wsvc_submit_track(s, t);
+    wsvc_submit_apply(s, t, &o);
     wsvc_job_list_add(&s->batch, &t->job);
 }
 

@@ -120,7 +120,7 @@ static weir_rc send_wrapper(wsvc_txn *t, const wsvc_job *j, weir_buf *meta)
         return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 3, params, NULL,
                                  &t->err);
     }
-    if (j->call->takes_role) {
+    if (j->call->takes_role && !j->options) {
         const char *params[] = {meta->p, j->body.p, j->role, j->claims};
         return weir_pg_pipe_send(t->conn->pg, j->call->stmt, j->call->sql, 4, params, NULL,
                                  &t->err);

@@ -86,8 +86,8 @@ static void forget_keys(wsvc_watch *w)
 {
     static const char sql[] =
         "DELETE FROM weir.idempotency WHERE key IN (SELECT key FROM weir.idempotency WHERE "
-        "stored_at < clock_timestamp() - $1::bigint * interval '1 millisecond' ORDER BY stored_at "
-        "LIMIT $2::bigint FOR UPDATE SKIP LOCKED) RETURNING NULL";
+        "stored_at < clock_timestamp() - $1::bigint * interval '1 millisecond' AND reply IS NOT "
+        "NULL ORDER BY stored_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED) RETURNING NULL";
     char keep[24], at_once[24];
     const char *params[] = {keep, at_once};
     int64_t now_ms = weir_mono_ms();

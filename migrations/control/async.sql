@@ -37,22 +37,24 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- list: [{"id","name","body","correlation_id","traceparent"?,"priority","ordering_key"?,"delay_us"?,"deadline_us"?,"callback_url"?,
--- "role"?,"claims"?,"caller"?}…] in order.
+-- "role"?,"claims"?,"caller"?,"idempotency_key"?,"expected_version"?}…] in order.
 -- A list given a second time, because the first answer was lost, changes nothing.
 CREATE OR REPLACE FUNCTION weir.accept_commands(list jsonb) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO weir.command (id, name, body, correlation_id, traceparent, priority, ordering_key, blocked, due_at, deadline, callback_url,
-                              role, claims, caller)
+                              role, claims, caller, idempotency_key, expected_version)
     SELECT a.id, a.name, a.body, a.correlation_id, a.traceparent, a.priority, a.ordering_key,
            a.ordering_key IS NOT NULL AND (a.nth > 1 OR EXISTS (SELECT FROM weir.command e
                WHERE e.ordering_key = a.ordering_key AND e.state = 'accepted')),
            clock_timestamp() + coalesce(a.delay_us, 0) * interval '1 microsecond',
-           clock_timestamp() + a.deadline_us * interval '1 microsecond', a.callback_url, a.role, a.claims, a.caller
+           clock_timestamp() + a.deadline_us * interval '1 microsecond', a.callback_url, a.role, a.claims, a.caller,
+           a.idempotency_key, a.expected_version
       FROM (SELECT r.*, row_number() OVER (PARTITION BY r.ordering_key ORDER BY r.ord) AS nth
               FROM ROWS FROM (jsonb_to_recordset(list) AS (id text, name text, body text, correlation_id text, traceparent text,
-                   priority smallint, ordering_key text, delay_us bigint, deadline_us bigint, callback_url text, role text, claims text, caller text))
+                   priority smallint, ordering_key text, delay_us bigint, deadline_us bigint, callback_url text, role text, claims text, caller text,
+                   idempotency_key text, expected_version text))
                    WITH ORDINALITY AS r(id, name, body, correlation_id, traceparent, priority, ordering_key, delay_us, deadline_us,
-                                        callback_url, role, claims, caller, ord)) a
+                                        callback_url, role, claims, caller, idempotency_key, expected_version, ord)) a
      ORDER BY a.ord
         ON CONFLICT (id) DO NOTHING;
 $$;
@@ -102,7 +104,11 @@ BEGIN
        SET state = new_state, owner = NULL, blocked = false, finished_at = clock_timestamp(), answer = new_answer, reason = why,
            attempts = q.attempts + 1
      WHERE q.id = command_id AND q.state = 'accepted' RETURNING * INTO c;
-    IF FOUND AND c.callback_url IS NOT NULL THEN
+    IF FOUND AND c.idempotency_key IS NOT NULL THEN
+        UPDATE weir.idempotency i SET reply = coalesce(new_answer, '{"dead": true}'), stored_at = clock_timestamp()
+         WHERE i.key = c.idempotency_key AND i.command_id = c.id;
+    END IF;
+    IF c.callback_url IS NOT NULL THEN
         INSERT INTO weir.callback (command_id, url, payload, ordering_key, blocked)
         VALUES (c.id, c.callback_url, weir.command_document(c), c.ordering_key, c.ordering_key IS NOT NULL AND EXISTS (
             SELECT FROM weir.callback e WHERE e.ordering_key = c.ordering_key AND e.state = 'pending'));
@@ -130,16 +136,19 @@ BEGIN
         PERFORM weir.finish_command(c.id, 'dead', NULL, 'its deadline passed before it was executed');
         RETURN '{"ok": "dead"}';
     END IF;
-    IF to_regprocedure(format('weir.%I(text,text)', 'run_' || c.name)) IS NULL THEN
-        RETURN jsonb_build_object('error', jsonb_build_object('sqlstate', '0A000', 'message',
+    PERFORM set_config('weir.expected_version', c.expected_version, true) WHERE c.expected_version IS NOT NULL;
+    IF c.name = '(batch)' THEN
+        r := weir.run_batch(meta, c.body, c.role, c.claims);
+    ELSIF to_regprocedure(format('weir.%I(text,text)', 'run_' || c.name)) IS NULL THEN
+        r := jsonb_build_object('error', jsonb_build_object('sqlstate', '0A000', 'message',
             format('the command %s is not deployed any more', c.name)));
-    END IF;
-    IF c.role IS NOT NULL AND to_regprocedure(format('%I.%I(text,text,text)', 'weir_as_' || c.role, c.name)) IS NULL THEN
+    ELSIF c.role IS NOT NULL AND to_regprocedure(format('%I.%I(text,text,text)', 'weir_as_' || c.role, c.name)) IS NULL THEN
         r := jsonb_build_object('error', jsonb_build_object('sqlstate', '42501', 'message',
             format('the role %s is not deployed any more', c.role)));
     ELSE
         r := weir.run_as(c.role, c.claims, c.name, meta, c.body);
     END IF;
+    PERFORM set_config('weir.expected_version', '', true) WHERE c.expected_version IS NOT NULL;
     IF r ? 'ok' THEN
         PERFORM weir.finish_command(c.id, 'completed', r, NULL);
         RETURN '{"ok": "completed"}';

@@ -1,6 +1,6 @@
 -- Several commands as one. Replaced as a whole when this file changes.
 
--- body: [{"name","meta","arguments"}…]. All or none: one block, so one subtransaction around theirs. {"ok": [result…]}, or the error of the
+-- body: [{"name","arguments"?}…]. All or none: one block, so one subtransaction around theirs. {"ok": [result…]}, or the error of the
 -- first that failed, its pointer beginning with its place in the batch. as_role and claims: on whose behalf, see roles.sql.
 DROP FUNCTION IF EXISTS weir.run_batch(text, text);
 CREATE OR REPLACE FUNCTION weir.run_batch(meta text, body text, as_role text DEFAULT NULL, claims text DEFAULT NULL) RETURNS jsonb
@@ -11,7 +11,13 @@ DECLARE
     results jsonb[] := '{}';
 BEGIN
     FOR one IN SELECT e.v, e.i - 1 AS at FROM jsonb_array_elements(body::jsonb) WITH ORDINALITY AS e(v, i) ORDER BY e.i LOOP
-        r := weir.run_as(as_role, claims, one.v ->> 'name', one.v ->> 'meta', (one.v -> 'arguments')::text);
+        IF to_regprocedure(format('weir.%I(text,text)', 'run_' || (one.v ->> 'name'))) IS NULL THEN
+            r := jsonb_build_object('error', jsonb_build_object('sqlstate', '0A000', 'message',
+                format('the command %s is not deployed any more', one.v ->> 'name')));
+        ELSE
+            r := weir.run_as(as_role, claims, one.v ->> 'name', (meta::jsonb || jsonb_build_object('name', one.v -> 'name'))::text,
+                             coalesce(one.v -> 'arguments', '{}')::text);
+        END IF;
         IF r ? 'ok' THEN
             results := results || (r -> 'ok');
         ELSE

@@ -25,35 +25,31 @@ LANGUAGE sql IMMUTABLE AS $$
       FROM (SELECT said -> 'error' ->> 'sqlstate') AS e(s);
 $$;
 
--- A wrapper with options {"key", "expected_version", "role", "claims"} around it. Answers what the wrapper does, or 'replay <command id> <answer>' of the
--- command that had this key before: at most one command of a key is ever executed, because the key is taken in its transaction.
+-- A wrapper with options {"key", "expected_version", "role", "claims"} around it. Answers what the wrapper does, or what weir.key_says of the
+-- command that had this key before: at most one command of a key is ever executed, because the key is taken in its transaction. The command
+-- "(batch)" is weir.run_batch.
 CREATE OR REPLACE FUNCTION weir.run_with(command text, options text, meta text, body text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     wants   jsonb := options::jsonb;
     of_key  text := wants ->> 'key';
     mine    bytea;
-    was     weir.idempotency%ROWTYPE;
     said    jsonb;
     e_state text; e_message text; e_detail text; e_hint text; e_context text;
 BEGIN
     IF of_key IS NOT NULL THEN
-        mine := sha256(convert_to(concat_ws(E'\n', command, wants ->> 'expected_version', body::jsonb::text), 'UTF8'));
+        mine := weir.print_of(command, wants ->> 'expected_version', body);
         INSERT INTO weir.idempotency (key, command_id, print) VALUES (of_key, meta::jsonb ->> 'id', mine) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
-            SELECT * INTO was FROM weir.idempotency i WHERE i.key = of_key;
-            IF NOT FOUND THEN
-                RAISE EXCEPTION 'the Idempotency-Key was removed this moment' USING ERRCODE = 'serialization_failure';
-            ELSIF was.print <> mine THEN
-                RETURN jsonb_build_object('error', jsonb_build_object('sqlstate', 'WE422', 'message',
-                    'this Idempotency-Key was used for another command or body',
-                    'hint', 'Send each command with a key of its own.'));
-            END IF;
-            RETURN 'replay ' || was.command_id || ' ' || was.reply::text;
+            RETURN weir.key_says(of_key, mine, false);
         END IF;
     END IF;
     PERFORM set_config('weir.expected_version', coalesce(wants ->> 'expected_version', ''), true);
-    said := weir.run_as(wants ->> 'role', wants ->> 'claims', command, meta, body);
+    IF command = '(batch)' THEN
+        said := weir.run_batch(meta, body, wants ->> 'role', wants ->> 'claims');
+    ELSE
+        said := weir.run_as(wants ->> 'role', wants ->> 'claims', command, meta, body);
+    END IF;
     PERFORM set_config('weir.expected_version', '', true); -- the next command of this transaction has its own
     IF of_key IS NOT NULL AND weir.is_final(said) THEN
         UPDATE weir.idempotency SET reply = said WHERE key = of_key;

@@ -36,6 +36,9 @@ BEGIN
     ELSIF p.proname !~ '^[a-z_][a-z0-9_]*$' OR length(p.proname) > 59 THEN
         RETURN format('the name of command.%I must be lower case letters, digits and _, at most 59 of them: it is part of a URL', p.proname);
     END IF;
+    IF p.proname IN ('batch', 'stored') THEN
+        RETURN format('command.%I cannot be called so: its wrapper would have the name of a function of Weir', p.proname);
+    END IF;
     SELECT string_agg(format('DROP FUNCTION %s;', o.oid::regprocedure), ' ' ORDER BY o.oid) INTO other
       FROM pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname AND o.oid <> fn;
     IF other IS NOT NULL THEN

@@ -9,6 +9,7 @@ extern const char weir_sql_control_0002[];
 extern const char weir_sql_control_0003[];
 extern const char weir_sql_control_0004[];
 extern const char weir_sql_control_0005[];
+extern const char weir_sql_control_0006[];
 extern const char weir_sql_functions[];
 extern const char weir_sql_wrappers[];
 extern const char weir_sql_collision[];
@@ -16,13 +17,14 @@ extern const char weir_sql_options[];
 extern const char weir_sql_async[];
 extern const char weir_sql_batch[];
 extern const char weir_sql_roles[];
+extern const char weir_sql_keys[];
 
 static const char *const migrations[] = {weir_sql_control_0001, weir_sql_control_0002,
                                          weir_sql_control_0003, weir_sql_control_0004,
-                                         weir_sql_control_0005};
+                                         weir_sql_control_0005, weir_sql_control_0006};
 static const char *const functions[] = {weir_sql_functions, weir_sql_collision, weir_sql_options,
                                         weir_sql_wrappers,  weir_sql_async,     weir_sql_batch,
-                                        weir_sql_roles};
+                                        weir_sql_roles,     weir_sql_keys};
 enum {
     CONTROL_VERSION = sizeof migrations / sizeof migrations[0],
     FUNCTION_FILES = sizeof functions / sizeof functions[0]

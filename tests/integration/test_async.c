@@ -131,7 +131,8 @@ static void terms_are_checked(void **state)
                  {"Weir-Callback: http://127.0.0.1:1/hooks/", 422},
                  {"Weir-Callback: http://user:pw@127.0.0.1/hooks/", 400},
                  {"Weir-Callback: file:///etc/passwd", 400},
-                 {"Idempotency-Key: x", 501}};
+                 {"Idempotency-Key: \"\"", 400},
+                 {"If-Match: 7", 400}};
     char id[64];
     fixture_need(&wt_fx);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

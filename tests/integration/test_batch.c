@@ -103,9 +103,9 @@ static void wrong_batches_are_refused(void **state)
     wt_assert_status(400, &a);
     a = send_batch("?atomic=perhaps", "[{\"name\":\"exact\"}]");
     wt_assert_status(400, &a);
-    static const char *const key[] = {"Content-Type: application/json", "Idempotency-Key: k", NULL};
-    a = wt_ask(&wt_main, "POST", "/commands", key, "[{\"name\":\"exact\"}]");
-    wt_assert_status(501, &a);
+    static const char *const match[] = {"Content-Type: application/json", "If-Match: 7", NULL};
+    a = wt_ask(&wt_main, "POST", "/commands", match, "[{\"name\":\"exact\"}]");
+    wt_assert_status(400, &a);
     static const char *const form[] = {"Content-Type: text/plain", NULL};
     a = wt_ask(&wt_main, "POST", "/commands", form, "[{\"name\":\"exact\"}]");
     wt_assert_status(415, &a);

@@ -33,6 +33,9 @@ wt_answer wt_ask(const wt_service *s, const char *method, const char *path,
         (void)snprintf(out.position, sizeof out.position, WEIR_SLICE_FMT, WEIR_SLICE_ARG(h));
         h = weir_curl_header(&r, "Allow");
         (void)snprintf(out.allow, sizeof out.allow, WEIR_SLICE_FMT, WEIR_SLICE_ARG(h));
+        h = weir_curl_header(&r, "Location");
+        (void)snprintf(out.location, sizeof out.location, WEIR_SLICE_FMT, WEIR_SLICE_ARG(h));
+        out.replayed = weir_slice_eqz(weir_curl_header(&r, "Idempotency-Replayed"), "true");
     }
     weir_arena_free(a);
     return out;
@@ -168,8 +171,9 @@ const char *wt_fixture_sql(void)
     weir_slice sql;
     weir_error err = {0};
     assert_rc(WEIR_OK, weir_file_read(commands, 1 << 20, wt_fx.a, &sql, &err), &err);
-    static const char *const more[] = {"control_0003", "control_0004", "control_0005", "collision",
-                                       "options",      "async",        "batch",        "roles"};
+    static const char *const more[] = {
+        "control_0003", "control_0004", "control_0005", "control_0006", "collision",
+        "keys",         "options",      "async",        "batch",        "roles"};
     const char *text = sql.p;
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         const char *path =

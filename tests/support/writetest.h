@@ -18,6 +18,8 @@ typedef struct wt_answer {
     char body[2048];
     char position[32];
     char allow[64];
+    char location[64];
+    bool replayed; /* Idempotency-Replayed: true */
 } wt_answer;
 
 /* A client on a thread of its own. */

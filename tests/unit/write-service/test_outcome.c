@@ -11,6 +11,26 @@ static wsvc_outcome of(const char *reply)
     return out;
 }
 
+static void stored_ones_are_told_where(void **state)
+{
+    (void)state;
+    wsvc_outcome out = of("stored abc null");
+    assert_int_equal(out.status, 202);
+    assert_true(out.replayed);
+    assert_string_equal(out.stored_id, "abc");
+    assert_string_equal(out.text, "{\"command_id\":\"abc\",\"state\":\"accepted\"}");
+    wsvc_outcome_fini(&out);
+    out = of("stored abc [\"d\", \"e\"]");
+    assert_int_equal(out.status, 202);
+    assert_string_equal(out.stored_id, "");
+    assert_string_equal(out.text, "[{\"command_id\":\"d\",\"state\":\"accepted\"},"
+                                  "{\"command_id\":\"e\",\"state\":\"accepted\"}]");
+    wsvc_outcome_fini(&out);
+    out = of("stored"); /* an older control schema never says so */
+    assert_int_equal(out.status, 500);
+    wsvc_outcome_fini(&out);
+}
+
 static void statuses(void **state)
 {
     (void)state;
@@ -107,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses),
+        cmocka_unit_test(stored_ones_are_told_where),
         cmocka_unit_test(ok_is_passed_on_byte_for_byte),
         cmocka_unit_test(errors_carry_their_members),
         cmocka_unit_test(nonsense_is_a_500),
