@@ -170,6 +170,7 @@ static weir_rc open_http(rsvc_worker *w, weir_error *err)
                            .header_max_bytes =
                                HEADER_MAX_BYTES, /* its pool is zeroed for each request */
                            .connections_max = (unsigned)s->read_connections_max,
+                           .idle_timeout_s = (int)((s->read_request_timeout_ms + 999) / 1000),
                            .handler = rsvc_route,
                            .arg = w};
     weir_rc rc = weir_gate_listen(w->conf.auth, s, "read.listen", &conf, err);

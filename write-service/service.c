@@ -127,6 +127,7 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
                            .body_max_bytes = (size_t)c->write_body_max_bytes,
                            .header_max_bytes = HEADER_MAX_BYTES,
                            .connections_max = (unsigned)c->write_connections_max,
+                           .idle_timeout_s = (int)((c->write_request_timeout_ms + 999) / 1000),
                            .handler = wsvc_route,
                            .admit = wsvc_route_admit,
                            .arg = s};

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "libweir/base/log.h"
 
@@ -107,6 +108,16 @@ static bool asks_for(int argc, char **argv, const char *long_flag, const char *s
     return false;
 }
 
+/* As many connections as the administrator lets us have. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* else connections are fewer, and said so */
+    }
+}
+
 bool weir_service_init(weir_service_args *out, const char *name, const char *purpose,
                        const char *sections, int argc, char **argv)
 {
@@ -114,6 +125,7 @@ bool weir_service_init(weir_service_args *out, const char *name, const char *pur
     name = short_name(name);
     memset(out, 0, sizeof *out);
     weir_log_init(name);
+    raise_descriptors();
     if (asks_for(argc, argv, "--help", "-h")) {
         print_help(name, purpose, sections);
         return false;

@@ -32,6 +32,7 @@ typedef struct weir_settings {
     int64_t write_statement_timeout_ms;
     int64_t write_idempotency_keep_ms;
     int64_t write_connections_max;
+    int64_t write_request_timeout_ms;
     int64_t write_async_max; /* stored commands not finished */
     int64_t write_async_attempts_max;
     int64_t write_retry_pause_max_ms;  /* between two tries of a command or callback */
@@ -48,6 +49,7 @@ typedef struct weir_settings {
     int64_t read_threads; /* 0: one per core */
     int64_t read_wait_max_ms;
     int64_t read_connections_max;
+    int64_t read_request_timeout_ms;
     /* [bridge] */
     const char *bridge_feed; /* tcp://127.0.0.1:7703 */
     const char *bridge_listen;

@@ -48,6 +48,9 @@ const weir_opt weir_settings_table[] = {
      366 * 24 * HOUR, false, "How long the answer of an Idempotency-Key is remembered", NULL},
     {"write", "connections_max", WEIR_OPT_INT, AT(write_connections_max), "2048", 1, 65536, false,
      "Client connections at a time", NULL},
+    {"write", "request_timeout_ms", WEIR_OPT_MS, AT(write_request_timeout_ms), "15s", 1000, HOUR,
+     false, "A request must arrive within this time; connections that idle longer are closed",
+     NULL},
 
     {"write", "async_max", WEIR_OPT_INT, AT(write_async_max), "1000000", 1, 1000000000, false,
      "Stored commands not yet finished; more are answered 503", NULL},
@@ -84,6 +87,9 @@ const weir_opt weir_settings_table[] = {
      "Longest wait_ms a query may ask for", NULL},
     {"read", "connections_max", WEIR_OPT_INT, AT(read_connections_max), "2048", 1, 65536, false,
      "Client connections at a time", NULL},
+    {"read", "request_timeout_ms", WEIR_OPT_MS, AT(read_request_timeout_ms), "15s", 1000, HOUR,
+     false, "A request must arrive within this time; connections that idle longer are closed",
+     NULL},
 
     {"bridge", "feed", WEIR_OPT_TEXT, AT(bridge_feed), "tcp://127.0.0.1:7703", 1, 255, false,
      "NNG address of the change feed, tcp:// or ipc://", NULL},

@@ -8,6 +8,7 @@
 #include "libweir/io/http.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -122,6 +123,24 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *addr, socklen
     return MHD_YES;
 }
 
+/* Descriptors that connections must leave to everything else. */
+enum { DESCRIPTORS_KEPT = 128 };
+
+static unsigned connections_possible(unsigned wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= (rlim_t)wanted + DESCRIPTORS_KEPT) {
+        return wanted;
+    }
+    unsigned possible = limit.rlim_cur > 2 * DESCRIPTORS_KEPT
+                            ? (unsigned)limit.rlim_cur - DESCRIPTORS_KEPT
+                            : DESCRIPTORS_KEPT;
+    WEIR_WARN("HTTP-DESCRIPTORS", "connections=%u instead of %u: the limit of open files is %llu",
+              possible, wanted, (unsigned long long)limit.rlim_cur);
+    return possible < wanted ? possible : wanted;
+}
+
 /* tls: options of http_tls.c, ended by MHD_OPTION_END. */
 static struct MHD_Daemon *start_daemon(weir_http *h, int fd, const http_tls *tls)
 {
@@ -160,7 +179,8 @@ weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf
     h->conf.header_max_bytes =
         conf->header_max_bytes ? conf->header_max_bytes : HTTP_HEADER_DEFAULT_BYTES;
     h->conf.idle_timeout_s = conf->idle_timeout_s > 0 ? conf->idle_timeout_s : HTTP_IDLE_DEFAULT_S;
-    h->conf.connections_max = conf->connections_max ? conf->connections_max : 1024;
+    h->conf.connections_max =
+        connections_possible(conf->connections_max ? conf->connections_max : 1024);
     h->conf.tls_cert = h->conf.tls_key = NULL;
     int fd = -1;
     const weir_listen at = {conf->listen, conf->port, conf->reuseport};

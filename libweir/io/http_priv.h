@@ -109,6 +109,11 @@ void weir_http_foreign_sweep(weir_http *h);
 void weir_http_foreign_reply(weir_http_req *req, int status, const char *content_type,
                              weir_slice body);
 
+/* http_check.c: 0, or the status to refuse with; *detail is constant. */
+int weir_http_check(struct MHD_Connection *conn, const char *version, const char **detail);
+/* What of a request's target the path begins at: of http://host/path the /path. */
+const char *weir_http_target_path(const char *target);
+
 /* Callbacks of the library, in http_req.c. */
 void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn);
 enum MHD_Result weir_http_on_access(void *cls, struct MHD_Connection *conn, const char *url,

@@ -29,6 +29,7 @@ static const reason REASONS[] = {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {425, "Too Early"},
     {428, "Precondition Required"},
@@ -39,6 +40,7 @@ static const reason REASONS[] = {
     {502, "Bad Gateway"},
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
 };
 
 const char *weir_http_reason(int status)

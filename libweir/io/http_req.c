@@ -83,7 +83,8 @@ void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     req->peer = ci ? ci->socket_context : NULL;
     peer_enter(req, PEER_RECEIVING);
-    req->path = weir_arena_dupz(req->arena, weir_slice_of(uri, strcspn(uri, "?")));
+    const char *path = weir_http_target_path(uri);
+    req->path = weir_arena_dupz(req->arena, weir_slice_of(path, strcspn(path, "?")));
     return req;
 }
 
@@ -149,13 +150,29 @@ static bool admitted(weir_http_req *req)
     return ok;
 }
 
+/* Nobody knows where such a request ends: nothing behind it is read. */
+static enum MHD_Result refuse_headers(weir_http_req *req, int status, const char *detail)
+{
+    req->in_handler = true;
+    weir_http_req_pending(req);
+    weir_http_set_header(req, "Connection", "close");
+    weir_http_problem(req, status, NULL, detail, NULL);
+    req->in_handler = false;
+    return queue_response(req);
+}
+
 /* After the headers. A response queued already here makes the library close the connection instead
  * of reading the body; that is right for a client that waits for 100-continue or announces more
  * than we are willing to throw away. */
-static enum MHD_Result begin(weir_http_req *req, const char *method)
+static enum MHD_Result begin(weir_http_req *req, const char *method, const char *version)
 {
+    const char *detail = NULL;
     req->method = method;
     req->state = REQ_READING;
+    int status = weir_http_check(req->conn, version, &detail);
+    if (status) {
+        return refuse_headers(req, status, detail);
+    }
     const char *length = MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, "Content-Length");
     uint64_t announced = 0;
     bool counted = length && weir_slice_u64(weir_slice_z(length), &announced);
@@ -199,6 +216,13 @@ static enum MHD_Result take_body(weir_http_req *req, const char *upload, size_t 
                                                                                       : MHD_YES;
 }
 
+/* OPTIONS * asks for the server, not for anything in it. */
+static void answer_asterisk(weir_http_req *req)
+{
+    weir_http_set_header(req, "Allow", "GET, HEAD, POST, OPTIONS");
+    weir_http_reply(req, 204, NULL, (weir_slice){NULL, 0});
+}
+
 static enum MHD_Result complete(weir_http_req *req)
 {
     weir_http_req_pending(req);
@@ -207,6 +231,8 @@ static enum MHD_Result complete(weir_http_req *req)
         weir_http_problem(req, 503, NULL, "the service is stopping", NULL);
     } else if (req->too_large) {
         weir_http_refuse_large(req);
+    } else if (strcmp(req->path, "*") == 0 && strcmp(req->method, "OPTIONS") == 0) {
+        answer_asterisk(req);
     } else {
         req->h->conf.handler(req->h->conf.arg, req);
     }
@@ -226,12 +252,11 @@ enum MHD_Result weir_http_on_access(void *cls, struct MHD_Connection *conn, cons
     (void)cls;
     (void)conn;
     (void)url;
-    (void)version;
     if (!req || !req->path) {
         return MHD_NO;
     }
     switch (req->state) {
-    case REQ_NEW: return begin(req, method);
+    case REQ_NEW: return begin(req, method, version);
     case REQ_READING:
         return *upload_bytes > 0 ? take_body(req, upload, upload_bytes) : complete(req);
     case REQ_ANSWERED: return queue_response(req);

@@ -129,7 +129,7 @@ bool wt_is_ready(void *service)
     return a.status == 200;
 }
 
-static bool listens(void *service)
+bool wt_is_up(void *service)
 {
     wt_answer a = wt_get(service, "/healthz");
     return a.status == 200;
@@ -153,7 +153,7 @@ static void start(wt_service *s, const char *scheme, const char *name, const cha
     const char *argv[] = {program, "--config", path, NULL};
     s->proc = fixture_spawn(&wt_fx, name, argv, NULL);
     assert_non_null(s->proc);
-    fixture_wait(&wt_fx, listens, s, 5000, "weir-write to listen");
+    fixture_wait(&wt_fx, wt_is_up, s, 5000, "weir-write to listen");
 }
 
 void wt_start(wt_service *s, const char *name, const char *uri, const char *more)

@@ -58,7 +58,8 @@ void wt_end_call(wt_caller *c);
 void wt_hold_lanes(wt_caller naps[2]);
 
 /* Conditions for fixture_wait. */
-bool wt_waiting(void *n); /* int: so many wait for a lane of wt_main */
+bool wt_waiting(void *n);     /* int: so many wait for a lane of wt_main */
+bool wt_is_up(void *service); /* it listens */
 bool wt_is_ready(void *service);
 bool wt_naps(void *n); /* int: so many backends are in pg_sleep */
 
