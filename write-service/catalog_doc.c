@@ -37,53 +37,9 @@ void wsvc_catalog_list(const wsvc_catalog *c, weir_buf *out)
     weir_buf_putz(out, "]}");
 }
 
-static const char components[] =
-    "\"components\":{\"parameters\":{"
-    "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":\"Executed "
-    "at "
-    "most once however often it is sent; a repetition gets the first answer.\","
-    "\"schema\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":257}},"
-    "\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"description\":\"The version the "
-    "command "
-    "expects, an entity tag.\",\"schema\":{\"type\":\"string\"}},"
-    "\"Prefer\":{\"name\":\"Prefer\",\"in\":\"header\",\"description\":\"wait=N: not executed when "
-    "it "
-    "has not begun within N seconds.\",\"schema\":{\"type\":\"string\"}},"
-    "\"CorrelationId\":{\"name\":\"X-Correlation-Id\",\"in\":\"header\",\"schema\":{\"type\":"
-    "\"string\",\"minLength\":1,\"maxLength\":128}},"
-    "\"TraceParent\":{\"name\":\"traceparent\",\"in\":\"header\",\"description\":\"W3C trace "
-    "context.\",\"schema\":{\"type\":\"string\"}}},"
-    "\"headers\":{\"Position\":{\"description\":\"As position in the body.\",\"schema\":{\"$ref\":"
-    "\"#/components/schemas/Position\"}},"
-    "\"Replayed\":{\"description\":\"The answer of an earlier command with this "
-    "Idempotency-Key.\",\"schema\":{\"type\":\"string\",\"enum\":[\"true\"]}}},"
-    "\"schemas\":{"
-    "\"Position\":{\"type\":\"string\",\"pattern\":\"^[0-9A-F]+/[0-9A-F]+$\",\"description\":"
-    "\"Position at or after the command's commit; give it to a query as min_position to read your "
-    "own write.\"},"
-    "\"CommandReply\":{\"type\":\"object\",\"required\":[\"command_id\",\"result\",\"position\"],"
-    "\"properties\":{"
-    "\"command_id\":{\"type\":\"string\"},\"result\":{},\"position\":{\"$ref\":\"#/components/"
-    "schemas/Position\"}}},"
-    "\"Problem\":{\"type\":\"object\",\"description\":\"RFC 9457 problem "
-    "document.\",\"required\":[\"type\",\"title\",\"status\"],"
-    "\"properties\":{\"type\":{\"type\":\"string\",\"format\":\"uri-reference\"},\"title\":{"
-    "\"type\":\"string\"},"
-    "\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},\"instance\":{\"type\":"
-    "\"string\"},"
-    "\"command_id\":{\"type\":\"string\"},\"sqlstate\":{\"type\":\"string\"},\"pg_detail\":{"
-    "\"type\":\"string\"},"
-    "\"hint\":{\"type\":\"string\"},\"constraint\":{\"type\":\"string\"},\"column\":{\"type\":"
-    "\"string\"},"
-    "\"table\":{\"type\":\"string\"},\"pointer\":{\"type\":\"string\",\"description\":\"JSON "
-    "Pointer into the request body.\"},"
-    "\"committed\":{\"type\":[\"boolean\",\"null\"],\"description\":"
-    "\"With type urn:weir:problem:outcome-unknown: whether the command was executed, null when "
-    "nobody knows.\"},"
-    "\"position\":{\"$ref\":\"#/components/schemas/Position\"}}}},"
-    "\"responses\":{\"Problem\":{\"description\":\"The command was refused or "
-    "failed.\",\"content\":{"
-    "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}";
+/* openapi_paths.json, openapi_components.json: what is the same for every application. */
+extern const char weir_sql_openapi_paths[];
+extern const char weir_sql_openapi_components[];
 
 /* A command whose path item was not stored is still listed, with any object as its body. */
 static const char any_path[] =
@@ -99,22 +55,46 @@ static const char security[] =
     "\"description\":\"An API key (weir_...) or a JSON Web Token.\"}}},"
     "\"security\":[{\"Bearer\":[]}]";
 
+/* The body of POST /commands: each a command of ours with its own arguments. */
+static void put_batch(const wsvc_catalog *c, weir_buf *out)
+{
+    weir_buf_putz(out, "\"requestBodies\":{\"Batch\":{\"required\":true,\"content\":{"
+                       "\"application/json\":{\"schema\":{\"type\":\"array\",\"minItems\":1,"
+                       "\"maxItems\":100,\"items\":{");
+    for (size_t i = 0; c && i < c->n; i++) {
+        weir_slice name = c->entries[i].name;
+        weir_buf_printf(out,
+                        "%s{\"type\":\"object\",\"additionalProperties\":false,\"required\":"
+                        "[\"name\"],\"properties\":{\"name\":{\"const\":\"" WEIR_SLICE_FMT
+                        "\"},\"arguments\":{\"$ref\":\"#/paths/~1commands~1" WEIR_SLICE_FMT
+                        "/post/requestBody/content/application~1json/schema\"}}}",
+                        i ? "," : "\"oneOf\":[", WEIR_SLICE_ARG(name), WEIR_SLICE_ARG(name));
+    }
+    weir_buf_putz(out, c && c->n ? "]" : "");
+    weir_buf_putz(out, "}}}}}},");
+}
+
+/* The members of a JSON object, without its braces. */
+static weir_slice members(const char *json)
+{
+    weir_slice s = weir_slice_trim(weir_slice_z(json));
+    return weir_slice_of(s.p + 1, s.n - 2);
+}
+
 void wsvc_catalog_openapi(const wsvc_catalog *c, const char *title, bool guarded, weir_buf *out)
 {
     weir_buf_putz(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":");
     weir_json_quote(out, weir_slice_z(title));
     weir_buf_printf(out, ",\"version\":\"%" PRId64 "\"},\"paths\":{", c ? c->revision : 0);
+    weir_buf_puts(out, members(weir_sql_openapi_paths));
     for (size_t i = 0; c && i < c->n; i++) {
         const wsvc_entry *e = &c->entries[i];
-        weir_buf_printf(out, "%s\"/commands/%.*s\":", i ? "," : "", WEIR_SLICE_ARG(e->name));
+        weir_buf_printf(out, ",\"/commands/%.*s\":", WEIR_SLICE_ARG(e->name));
         put_json_or(out, e->openapi, any_path);
     }
-    weir_buf_putz(out, "},");
-    if (guarded) {
-        weir_buf_put(out, components, sizeof components - 2); /* goes on before its last brace */
-        weir_buf_putz(out, security);
-    } else {
-        weir_buf_putz(out, components);
-    }
+    weir_buf_putz(out, "},\"components\":{");
+    put_batch(c, out);
+    weir_buf_puts(out, members(weir_sql_openapi_components));
+    weir_buf_putz(out, guarded ? security : "}");
     weir_buf_putz(out, "}");
 }

@@ -152,6 +152,35 @@ BEGIN
     RETURN weir.refusal('the body is not what this command takes', '');
 END $$;
 
+-- What of a domain's CHECKs JSON Schema can say: comparisons with constants, lists of texts, lengths. The rest is left to PostgreSQL.
+CREATE OR REPLACE FUNCTION weir.domain_limits(type oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    is_text boolean := weir.json_kind(type) = 'string';
+    limits  jsonb := '{}';
+    piece   text;
+    m       text[];
+BEGIN
+    FOR piece IN SELECT translate(regexp_replace(p, '::[a-z][a-z ]*(\[\])?', '', 'g'), '()', '')
+                   FROM pg_constraint c, regexp_split_to_table(regexp_replace(pg_get_constraintdef(c.oid), '^CHECK ', ''), ' AND ') p
+                  WHERE c.contypid = type AND c.contype = 'c' AND pg_get_constraintdef(c.oid) !~ ' (OR|NOT|CASE) ' LOOP
+        m := regexp_match(piece, '^VALUE (>=|>|<=|<) ''?(-?[0-9]{1,15}(?:\.[0-9]+)?)''?$');
+        IF m IS NOT NULL AND weir.json_kind(type) = 'number' THEN
+            limits := limits || jsonb_build_object(CASE m[1] WHEN '>=' THEN 'minimum' WHEN '>' THEN 'exclusiveMinimum' WHEN '<=' THEN 'maximum'
+                                                             ELSE 'exclusiveMaximum' END, m[2]::numeric);
+        END IF;
+        m := regexp_match(piece, '^(?:char_|character_)?lengthVALUE (>=|>|<=|<) ([0-9]{1,9})$');
+        IF m IS NOT NULL AND is_text THEN
+            limits := limits || jsonb_build_object(CASE WHEN m[1] LIKE '>%' THEN 'minLength' ELSE 'maxLength' END,
+                                                   m[2]::int + CASE m[1] WHEN '>' THEN 1 WHEN '<' THEN -1 ELSE 0 END);
+        END IF;
+        IF is_text AND piece ~ '^VALUE = ANY ARRAY\[(''[^'']*''(, )?)+\]$' THEN
+            limits := limits || jsonb_build_object('enum', (SELECT jsonb_agg(x[1]) FROM regexp_matches(piece, '''([^'']*)''', 'g') x));
+        END IF;
+    END LOOP;
+    RETURN limits;
+END $$;
+
 -- JSON Schema of a type, for /openapi.json. seen: the composites we are inside of.
 CREATE OR REPLACE FUNCTION weir.type_schema(type oid, seen oid[] DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
@@ -160,9 +189,11 @@ DECLARE
 BEGIN
     SELECT * INTO t FROM pg_type WHERE pg_type.oid = type;
     IF t.typtype = 'd' THEN
-        RETURN weir.type_schema(t.typbasetype, seen) || jsonb_build_object('title', format_type(type, NULL));
+        RETURN weir.type_schema(t.typbasetype, seen) || weir.domain_limits(type) || jsonb_build_object('title', format_type(type, NULL))
+               || CASE WHEN t.typbasetype IN ('varchar'::regtype, 'bpchar'::regtype) AND t.typtypmod > 4
+                       THEN jsonb_build_object('maxLength', t.typtypmod - 4) ELSE '{}' END;
     ELSIF t.typcategory = 'A' AND t.typelem <> 0 THEN
-        RETURN jsonb_build_object('type', 'array', 'items', weir.type_schema(t.typelem, seen));
+        RETURN jsonb_build_object('type', 'array', 'items', weir.or_null(weir.type_schema(t.typelem, seen)));
     ELSIF t.typtype = 'e' THEN
         RETURN jsonb_build_object('type', 'string', 'enum',
             (SELECT jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = type));
@@ -171,12 +202,12 @@ BEGIN
             RETURN jsonb_build_object('type', 'object', 'title', format_type(type, NULL));
         END IF;
         RETURN jsonb_build_object('type', 'object', 'title', format_type(type, NULL), 'additionalProperties', false, 'properties',
-            (SELECT coalesce(jsonb_object_agg(a.attname, weir.type_schema(a.atttypid, seen || type)), '{}')
+            (SELECT coalesce(jsonb_object_agg(a.attname, weir.or_null(weir.type_schema(a.atttypid, seen || type))), '{}')
                FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped));
     END IF;
     RETURN CASE format_type(type, NULL)
         WHEN 'smallint' THEN '{"type":"integer","minimum":-32768,"maximum":32767}'
-        WHEN 'integer' THEN '{"type":"integer","format":"int32"}'
+        WHEN 'integer' THEN '{"type":"integer","format":"int32","minimum":-2147483648,"maximum":2147483647}'
         WHEN 'bigint' THEN '{"type":"integer","format":"int64"}'
         WHEN 'numeric' THEN '{"type":"number"}'
         WHEN 'real' THEN '{"type":"number","format":"float"}'

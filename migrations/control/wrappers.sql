@@ -10,12 +10,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
           FROM pg_proc p, unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) WITH ORDINALITY AS u(type, ord)
          WHERE p.oid = command_args.fn AND coalesce(p.proargmodes[u.ord], 'i') IN ('i', 'b', 'v')
     ), base AS (
-        SELECT a.place, a.type AS base FROM arg a
+        SELECT a.place, a.type AS base, -1 AS typmod FROM arg a
         UNION ALL
-        SELECT b.place, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
+        SELECT b.place, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.typmod END
+          FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
     )
     SELECT row_number() OVER (ORDER BY a.place)::int, a.name, a.type, format_type(a.type, NULL),
-           (SELECT format_type(b.base, NULL) FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' WHERE b.place = a.place),
+           (SELECT format_type(b.base, nullif(b.typmod, -1)) FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' WHERE b.place = a.place),
            weir.json_kind(a.type), a.default_expr
       FROM arg a ORDER BY a.place;
 $$;
@@ -87,6 +88,30 @@ LANGUAGE sql IMMUTABLE AS $$
                 ELSE jsonb_build_object('anyOf', jsonb_build_array(schema, '{"type":"null"}'::jsonb)) END;
 $$;
 
+-- A default as JSON where it is a plain literal; NULL: it is more than that.
+CREATE OR REPLACE FUNCTION weir.default_json(kind text, expr text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    said text := substring(expr FROM '^''([^''\\]*)''::[a-z][a-z0-9_ .]*(\[\])?$');
+BEGIN
+    RETURN CASE WHEN expr ~ '^NULL::' THEN 'null'
+                WHEN kind IN ('number', 'boolean', 'any') THEN coalesce(said, expr)::jsonb
+                WHEN kind = 'string' THEN to_jsonb(said)
+                WHEN kind = 'array' AND said = '{}' THEN '[]' END;
+EXCEPTION WHEN OTHERS THEN
+    RETURN NULL;
+END $$;
+
+-- JSON Schema of an argument: null is a value, unless its domain refuses it.
+CREATE OR REPLACE FUNCTION weir.arg_schema(type oid, kind text, default_expr text) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN t.typnotnull THEN weir.type_schema(type) ELSE weir.or_null(weir.type_schema(type)) END
+           || CASE WHEN default_expr IS NULL THEN '{}'
+                   WHEN weir.default_json(kind, default_expr) IS NULL THEN jsonb_build_object('description', 'Default: ' || default_expr)
+                   ELSE jsonb_build_object('default', weir.default_json(kind, default_expr)) END
+      FROM pg_type t WHERE t.oid = type;
+$$;
+
 -- The path item object of /commands/{name}.
 CREATE OR REPLACE FUNCTION weir.command_openapi(fn oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
@@ -94,13 +119,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
         'operationId', p.proname,
         'description', obj_description(fn, 'pg_proc'))) || jsonb_build_object(
         'parameters', (SELECT jsonb_agg(jsonb_build_object('$ref', '#/components/parameters/' || n))
-                         FROM unnest('{IdempotencyKey,IfMatch,Prefer,CorrelationId,TraceParent}'::text[]) n),
+                         FROM unnest('{IdempotencyKey,IfMatch,Prefer,BeginWithin,CorrelationId,TraceParent,Priority,NotBefore,Deadline,OrderingKey,Callback}'::text[]) n),
+        'callbacks', '{"ended":{"$ref":"#/components/callbacks/Ended"}}'::jsonb,
         'requestBody', jsonb_build_object('required', true, 'content', jsonb_build_object('application/json',
             jsonb_build_object('schema', jsonb_build_object('type', 'object', 'additionalProperties', false,
-                'properties', (SELECT coalesce(jsonb_object_agg(a.name, weir.or_null(weir.type_schema(a.type))), '{}') FROM weir.command_args(fn) a),
+                'properties', (SELECT coalesce(jsonb_object_agg(a.name, weir.arg_schema(a.type, a.kind, a.default_expr)), '{}') FROM weir.command_args(fn) a),
                 'required', (SELECT coalesce(jsonb_agg(a.name ORDER BY a.ord) FILTER (WHERE a.default_expr IS NULL), '[]')
                                FROM weir.command_args(fn) a))))),
-        'responses', jsonb_build_object(
+        'responses', (SELECT jsonb_object_agg(s, jsonb_build_object('$ref', '#/components/responses/Problem' || s))
+                        FROM unnest('{400,401,403,404,405,409,412,413,415,422,429,500,503,504}'::text[]) s) || jsonb_build_object(
+            '202', jsonb_build_object('$ref', '#/components/responses/Accepted'),
             '200', jsonb_build_object('description', 'Executed.',
                 'headers', '{"Weir-Position":{"$ref":"#/components/headers/Position"},"Idempotency-Replayed":{"$ref":"#/components/headers/Replayed"}}'::jsonb,
                 'content', jsonb_build_object('application/json',
@@ -148,6 +176,8 @@ BEGIN
                        THEN format('(SELECT x.v FROM jsonb_to_record(jsonb_build_object(''v'', b -> %L)) AS x(v %s))', a.name, a.type_name)
                        WHEN a.kind = 'any'
                        THEN format('nullif(b -> %L, ''null''::jsonb)::%s', a.name, a.type_name)
+                       WHEN a.base_name LIKE 'character%(%' -- a domain's length: a cast would cut what is longer, an assignment refuses it
+                       THEN format('b ->> %L; a%s := a%s::%s', a.name, a.ord, a.ord, a.type_name)
                        ELSE format('(b ->> %L)::%s', a.name, a.type_name) END
                || CASE WHEN a.default_expr IS NULL THEN E';\n' ELSE E';\n    END IF;\n' END, '' ORDER BY a.ord), ''),
            format('command.%I(%s)', p.proname,

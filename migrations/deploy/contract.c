@@ -135,8 +135,28 @@ static void fields_fit(const place *p, const weir_json *was, const weir_json *is
     }
 }
 
+/* Without the null beside it: fields and elements may always be null. */
+static const weir_json *core(const weir_json *schema)
+{
+    const weir_json *any = weir_json_get(schema, "anyOf");
+    return any ? weir_json_at(any, 0) : schema;
+}
+
+/* A domain whose values are listed in one of them only: an older Weir did not list them. */
+static bool same_domain(const weir_json *was, const weir_json *is, weir_arena *a)
+{
+    const char *from = text_of(was, "title", a), *to = text_of(is, "title", a);
+    bool listed = weir_json_get(was, "enum") != NULL;
+    return from[0] && strcmp(from, to) == 0 && listed != (weir_json_get(is, "enum") != NULL);
+}
+
 static void fits(const place *p, const weir_json *was, const weir_json *is, int depth)
 {
+    was = core(was);
+    is = core(is);
+    if (same_domain(was, is, p->a)) {
+        return;
+    }
     const weir_json *wide = p->result ? was : is, *narrow = p->result ? is : was;
     const char *outer = kind(wide, p->a), *inner = kind(narrow, p->a);
     if (outer[0] == '\0' || depth > DEPTH_MAX) {

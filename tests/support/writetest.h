@@ -15,7 +15,7 @@ typedef struct wt_service {
 
 typedef struct wt_answer {
     int status; /* 0: no answer at all */
-    char body[2048];
+    char body[4096];
     char position[32];
     char allow[64];
     char location[64];
