@@ -196,7 +196,9 @@ static void one_case(const wt_service *s, const abuse *c, const char *want)
         (void)shutdown(fd, SHUT_WR);
     }
     int64_t from_ms = weir_mono_ms();
-    const char *got = rawhttp_hear(wt_fx.a, fd, NULL); /* until it ends the connection */
+    /* Until it ends the connection, where it must. The library may notice a half-closed one only
+     * when its time is over. */
+    const char *got = rawhttp_hear(wt_fx.a, fd, c->closes ? NULL : "\r\n\r\n");
     int64_t ms = weir_mono_ms() - from_ms;
     (void)close(fd);
     bool right = want[0] == '?' || (want[0] ? strncmp(got, want, strlen(want)) == 0
@@ -427,12 +429,9 @@ static void memory_is_bounded(void **state)
     const wt_service *const both[] = {&writer, &reader};
     for (int i = 0; i < 2; i++) {
         int64_t before = sys_memory_kb(both[i]->proc->pid, "VmRSS");
-        for (int k = 0; k < 5; k++) {
-            every_case(both[i]);
-        }
+        every_case(both[i]);
         int64_t after = sys_memory_kb(both[i]->proc->pid, "VmRSS");
-        print_message("%lld kB, %lld after five more rounds\n", (long long)before,
-                      (long long)after);
+        print_message("%lld kB, %lld after one more round\n", (long long)before, (long long)after);
 #if !defined(__SANITIZE_ADDRESS__)
         assert_true(after - before < GROWTH_MAX_KB / 20 && after < GROWTH_MAX_KB * 4);
 #endif
