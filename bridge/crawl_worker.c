@@ -292,8 +292,9 @@ static bool next_table(brg_crawl_worker *w)
 
 /* The largest first, so that the last one to end is not one that began last. */
 static const char tables_sql[] =
-    "SELECT pt.schemaname, pt.tablename, coalesce((SELECT sum(CASE WHEN leaf.reltuples >= 0 THEN "
-    "leaf.reltuples::numeric ELSE pg_relation_size(leaf.oid) / 100 END)::bigint FROM "
+    "SELECT pt.schemaname, pt.tablename, coalesce((SELECT sum(CASE WHEN leaf.reltuples > 0 AND "
+    "leaf.relpages > 0 THEN leaf.reltuples / leaf.relpages * (pg_relation_size(leaf.oid) / "
+    "current_setting('block_size')::int) ELSE pg_relation_size(leaf.oid) / 100 END)::bigint FROM "
     "pg_partition_tree(c.oid) pa JOIN pg_class leaf ON leaf.oid = pa.relid WHERE pa.isleaf), 0) AS "
     "estimate "
     "FROM pg_publication_tables pt JOIN pg_namespace n ON n.nspname = pt.schemaname "

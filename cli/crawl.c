@@ -131,6 +131,12 @@ static void read_figures(weir_arena *a, const weir_json *j, struct figures *f)
     f->eta_s = (int64_t)eta;
 }
 
+/* What there is in all is an estimate: once it is exceeded, nobody knows. */
+static bool knows_end(const struct figures *f)
+{
+    return strcmp(f->state, "done") == 0 || f->expected > f->seen;
+}
+
 static int percent(const struct figures *f)
 {
     if (strcmp(f->state, "done") == 0) {
@@ -139,9 +145,17 @@ static int percent(const struct figures *f)
     return f->expected > 0 ? (int)(f->seen * 99 / f->expected) : 0;
 }
 
+static const char *rows_text(weir_arena *a, const struct figures *f)
+{
+    return knows_end(f)
+               ? weir_arena_printf(a, "%3d %%, %" PRId64 " of about %" PRId64 " rows", percent(f),
+                                   f->seen, f->expected)
+               : weir_arena_printf(a, "%" PRId64 " rows, more than was estimated", f->seen);
+}
+
 static const char *eta_text(weir_arena *a, const struct figures *f)
 {
-    if (!f->has_eta) {
+    if (!f->has_eta || !knows_end(f)) {
         return "-";
     }
     return weir_arena_printf(a, "%" PRId64 ":%02d:%02d", f->eta_s / 3600, (int)(f->eta_s / 60 % 60),
@@ -155,20 +169,22 @@ static void show_bar(struct crawl *c, const struct figures *f)
     memset(bar, '.', BAR);
     memset(bar, '#', (size_t)full);
     bar[BAR] = '\0';
-    (void)printf("\r\033[K%s[%s]%s %3d %%  %" PRId64 " of about %" PRId64 " rows  %" PRId64
-                 "/s  eta %s  tables %" PRId64 "/%" PRId64 "%s%s",
-                 cli_green(), bar, cli_plain(), percent(f), f->seen, f->expected, f->rate,
-                 eta_text(c->a, f), f->done, f->tables,
-                 strcmp(f->state, "paused") == 0 ? "  paused" : "", f->waits[0] ? "  waits" : "");
+    (void)printf("\r\033[K%s[%s]%s %s  %" PRId64 "/s  eta %s  tables %" PRId64 "/%" PRId64 "%s%s",
+                 cli_green(), bar, cli_plain(), rows_text(c->a, f), f->rate, eta_text(c->a, f),
+                 f->done, f->tables, strcmp(f->state, "paused") == 0 ? "  paused" : "",
+                 f->waits[0] ? "  waits" : "");
     (void)fflush(stdout);
 }
 
 static void show_line(struct crawl *c, const struct figures *f)
 {
-    (void)printf("crawl %s: %d %%, %" PRId64 " of about %" PRId64 " rows, %" PRId64
-                 " rows/s, eta %s, tables %" PRId64 " of %" PRId64 "\n",
-                 f->state, percent(f), f->seen, f->expected, f->rate, eta_text(c->a, f), f->done,
-                 f->tables);
+    if (f->tables == 0) {
+        (void)printf("crawl %s\n", f->state);
+    } else {
+        (void)printf("crawl %s: %s, %" PRId64 " rows/s, eta %s, tables %" PRId64 " of %" PRId64
+                     "\n",
+                     f->state, rows_text(c->a, f), f->rate, eta_text(c->a, f), f->done, f->tables);
+    }
     (void)fflush(stdout);
 }
 

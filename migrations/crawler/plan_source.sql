@@ -14,8 +14,8 @@ WITH t AS (
 )
 SELECT t.relkind,
        CASE WHEN t.relkind = 'p'
-            THEN (SELECT coalesce(sum(greatest(l.reltuples, 0)), 0) FROM pg_partition_tree(t.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf)
-            ELSE greatest(t.reltuples, 0) END::bigint,
+            THEN (SELECT coalesce(sum(CASE WHEN l.reltuples > 0 AND l.relpages > 0 THEN l.reltuples / l.relpages * (pg_relation_size(l.oid) / current_setting('block_size')::int) ELSE pg_relation_size(l.oid) / 100 END), 0) FROM pg_partition_tree(t.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf)
+            ELSE CASE WHEN t.reltuples > 0 AND t.relpages > 0 THEN t.reltuples / t.relpages * (pg_relation_size(t.oid) / current_setting('block_size')::int) ELSE pg_relation_size(t.oid) / 100 END END::bigint, -- as the planner does; a guess for what was never analyzed
        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
        (SELECT 'ARRAY[' || string_agg(quote_ident(attname) || '::text', ', ' ORDER BY key_at) || ']' FROM col WHERE key_at IS NOT NULL),
        (SELECT string_agg(format_type(atttypid, -1), E'\n' ORDER BY key_at) FROM col WHERE key_at IS NOT NULL),
