@@ -26,7 +26,7 @@
 #include "tests/support/app.h"
 #include "tests/support/compare.h"
 
-enum { CLIENTS = 6, ACCOUNTS = 50, MAX_TOKENS = 400000 };
+enum { CLIENTS = 6, ACCOUNTS = 50, MAX_TOKENS = 8000000 };
 
 enum outcome { UNSENT, ACKNOWLEDGED, REJECTED, UNKNOWN };
 
@@ -213,6 +213,9 @@ static void kill_one(struct load *l, const char *name)
     pause_ms(50);
     unsigned before = atomic_load(&l->acknowledged), reads = atomic_load(&l->reads);
     while (atomic_load(&l->acknowledged) < before + 20 || atomic_load(&l->reads) < reads + 20) {
+        if (atomic_load(&l->next) >= MAX_TOKENS) {
+            fail_msg("all %d tokens are used up: fewer rounds, please", MAX_TOKENS);
+        }
         if (weir_mono_ms() > t0 + 60000) {
             fail_msg("after kill -9 of %s the system did not come back within 60 s", name);
         }
