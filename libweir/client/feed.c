@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/map.h"
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
@@ -381,7 +382,8 @@ int weir_client_feed_next(weir_client_feed *f, int64_t wait_ms, weir_client_even
 {
     weir_client_error mine;
     err = err ? err : &mine;
-    for (bool asked_once = false;;) {
+    int64_t until_ms = weir_mono_ms() + (wait_ms > 0 ? wait_ms : 0);
+    for (bool empty = false;;) {
         int rc = next_here(f, event, err);
         if (rc != WEIR_CLIENT_NOTHING) {
             return rc;
@@ -393,14 +395,16 @@ int weir_client_feed_next(weir_client_feed *f, int64_t wait_ms, weir_client_even
             f->done = f->after.part == 0 ? f->after.at : f->done;
             f->reply.ok = false;
         }
-        if (asked_once) {
+        /* A reply without frames may come early: the stream went on over what is not subscribed. */
+        int64_t left_ms = until_ms - weir_mono_ms();
+        if (empty && left_ms <= 0) {
             return weir_cl_error(err, WEIR_CLIENT_NOTHING, "no event in time");
         }
-        rc = fetch(f, wait_ms, err);
+        rc = fetch(f, left_ms > 0 ? left_ms : 0, err);
         if (rc != WEIR_CLIENT_OK) {
             return rc;
         }
-        asked_once = f->reply.nframes == 0;
+        empty = f->reply.nframes == 0;
     }
 }
 
