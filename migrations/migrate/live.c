@@ -42,7 +42,7 @@ weir_rc mig_wait_applied(mig_session *s, uint64_t lsn, int64_t ms, weir_error *e
 {
     int64_t until = weir_mono_ms() + ms;
     for (;;) {
-        mig_state st;
+        mig_state st = {.waits = ""};
         weir_arena *a = weir_arena_new(0);
         weir_rc rc = mig_state_read(s->target, a, s->m->name.z, &st, err);
         char waits[200];

@@ -49,13 +49,15 @@ weir_rc mig_state_read(weir_pg *target, weir_arena *a, const char *name, mig_sta
         "(extract(epoch "
         "FROM clock_timestamp() - seen_at) * 1000)::bigint, (SELECT count(*) FROM weir_sync.reject "
         "WHERE job = name), system_id FROM weir_sync.migrate WHERE name = $1";
-    *out = (mig_state){.mapping = "", .waits = "", .system_id = ""};
+    const mig_state none = {.mapping = "", .waits = "", .system_id = ""};
     weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_query(target, sql, 1, &name, &r, err);
     if (rc != WEIR_OK) {
         bool absent = strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0;
+        *out = absent ? none : *out;
         return absent ? WEIR_OK : rc;
     }
+    *out = none;
     if (weir_pg_nrows(r) == 1) {
         out->phase = phase_of(weir_pg_valuez(r, 0, 0));
         out->paused = weir_pg_valuez(r, 0, 1)[0] == 't';

@@ -30,7 +30,8 @@ const char *mig_phase_name(mig_phase p);
 
 /* Creates or updates the tables of the state. */
 WEIR_MUST_CHECK weir_rc mig_state_schema(weir_pg *target, weir_error *err);
-/* MIG_NONE when the migration is not known (or the tables are not there). */
+/* MIG_NONE when the migration is not known (or the tables are not there). On errors *out stays as
+ * it was: a lost connection says nothing of the migration. */
 WEIR_MUST_CHECK weir_rc mig_state_read(weir_pg *target, weir_arena *a, const char *name,
                                        mig_state *out, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_state_phase(weir_pg *target, const char *name, mig_phase p,
