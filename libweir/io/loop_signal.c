@@ -14,6 +14,38 @@ static void stop_set(sigset_t *set)
     (void)sigaddset(set, SIGINT);
 }
 
+/* The set, blocked, becomes a descriptor of the loop; what names it in errors. Nothing is left open
+ * on failure. */
+static weir_rc watch(weir_loop *l, const sigset_t *set, const char *what, int *fd,
+                     weir_loop_fd **source, weir_loop_fd_fn *fn, weir_error *err)
+{
+    errno = pthread_sigmask(SIG_BLOCK, set, NULL);
+    if (errno != 0) {
+        return weir_fail_errno(err, "cannot block %s", what);
+    }
+    *fd = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (*fd < 0) {
+        return weir_fail_errno(err, "cannot open a signal descriptor");
+    }
+    *source = weir_loop_add(l, *fd, WEIR_LOOP_IN, fn, l, err);
+    if (!*source) {
+        (void)close(*fd);
+        *fd = -1;
+        return WEIR_E_SYS;
+    }
+    return WEIR_OK;
+}
+
+static void unwatch(int *fd, weir_loop_fd **source)
+{
+    weir_loop_del(*source);
+    *source = NULL;
+    if (*fd >= 0) {
+        (void)close(*fd);
+    }
+    *fd = -1;
+}
+
 static void on_signal(void *arg, unsigned events)
 {
     weir_loop *l = arg;
@@ -35,34 +67,16 @@ static void on_signal(void *arg, unsigned events)
 
 void weir_loop_signals_fini(weir_loop *l)
 {
-    weir_loop_del(l->sig_source);
-    l->sig_source = NULL;
-    if (l->sigfd >= 0) {
-        (void)close(l->sigfd);
-    }
-    l->sigfd = -1;
+    unwatch(&l->sigfd, &l->sig_source);
 }
 
 weir_rc weir_loop_signals(weir_loop *l, weir_loop_fn *fn, void *arg, weir_error *err)
 {
     sigset_t set;
     stop_set(&set);
-    errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (errno != 0) {
-        return weir_fail_errno(err, "cannot block the stop signals");
-    }
-    l->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (l->sigfd < 0) {
-        return weir_fail_errno(err, "cannot open a signal descriptor");
-    }
     l->sig_fn = fn;
     l->sig_arg = arg;
-    l->sig_source = weir_loop_add(l, l->sigfd, WEIR_LOOP_IN, on_signal, l, err);
-    if (!l->sig_source) {
-        weir_loop_signals_fini(l);
-        return WEIR_E_SYS;
-    }
-    return WEIR_OK;
+    return watch(l, &set, "the stop signals", &l->sigfd, &l->sig_source, on_signal, err);
 }
 
 static void on_hangup(void *arg, unsigned events)
@@ -77,12 +91,7 @@ static void on_hangup(void *arg, unsigned events)
 
 void weir_loop_hangup_fini(weir_loop *l)
 {
-    weir_loop_del(l->hup_source);
-    l->hup_source = NULL;
-    if (l->hupfd >= 0) {
-        (void)close(l->hupfd);
-    }
-    l->hupfd = -1;
+    unwatch(&l->hupfd, &l->hup_source);
 }
 
 weir_rc weir_loop_on_hangup(weir_loop *l, weir_loop_fn *fn, void *arg, weir_error *err)
@@ -90,20 +99,7 @@ weir_rc weir_loop_on_hangup(weir_loop *l, weir_loop_fn *fn, void *arg, weir_erro
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGHUP);
-    errno = pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (errno != 0) {
-        return weir_fail_errno(err, "cannot block SIGHUP");
-    }
-    l->hupfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (l->hupfd < 0) {
-        return weir_fail_errno(err, "cannot open a signal descriptor");
-    }
     l->hup_fn = fn;
     l->hup_arg = arg;
-    l->hup_source = weir_loop_add(l, l->hupfd, WEIR_LOOP_IN, on_hangup, l, err);
-    if (!l->hup_source) {
-        weir_loop_hangup_fini(l);
-        return WEIR_E_SYS;
-    }
-    return WEIR_OK;
+    return watch(l, &set, "SIGHUP", &l->hupfd, &l->hup_source, on_hangup, err);
 }

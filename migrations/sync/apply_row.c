@@ -450,32 +450,33 @@ static weir_rc move(sync_apply *s, wish *w, const weir_val *v, const weir_val *o
     return rc == WEIR_OK && whole ? one(s, w, err) : rc;
 }
 
+/* Looks at the row that is there, and gives w its way. */
+static weir_rc put_down(sync_apply *s, wish *w, weir_error *err)
+{
+    bool done = true;
+    w->params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *w->params);
+    weir_rc rc = look(s, w, err);
+    rc = rc == WEIR_OK && !w->local.unknown ? grant(s, w, &done, err) : rc;
+    free(w->params);
+    return rc;
+}
+
 weir_rc sync_apply_read(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_ev *ev,
                         weir_error *err)
 {
     wish w = {.tx = tx, .m = m, .change = SYNC_CHANGE_UPDATE};
-    bool done = true;
     weir_rc rc = sync_apply_tables(s, err);
     w.v = sync_apply_values(s, m, &ev->new_row, NULL);
-    w.params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *w.params);
-    rc = rc == WEIR_OK ? look(s, &w, err) : rc;
-    rc = rc == WEIR_OK && !w.local.unknown ? grant(s, &w, &done, err) : rc;
-    free(w.params);
-    return rc;
+    return rc == WEIR_OK ? put_down(s, &w, err) : rc;
 }
 
 weir_rc sync_apply_decided(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_val *v,
                            bool gone, weir_error *err)
 {
     wish w = {.tx = tx, .m = m, .v = v};
-    bool done = true;
     w.change = gone ? SYNC_CHANGE_DELETE : SYNC_CHANGE_UPDATE;
     weir_rc rc = sync_apply_tables(s, err); /* what came before it comes first */
-    w.params = weir_xcalloc(SYNC_PARAMS_MAX, sizeof *w.params);
-    rc = rc == WEIR_OK ? look(s, &w, err) : rc;
-    rc = rc == WEIR_OK && !w.local.unknown ? grant(s, &w, &done, err) : rc;
-    free(w.params);
-    return rc;
+    return rc == WEIR_OK ? put_down(s, &w, err) : rc;
 }
 
 weir_rc sync_apply_row(sync_apply *s, const sync_tx *tx, const sync_map *m, const weir_ev *ev,

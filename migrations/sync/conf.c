@@ -8,6 +8,7 @@
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/pg.h"
+#include "migrations/sync/conf_word.h"
 
 enum { TABLES_MAX = 4096, NAME_MAX_BYTES = 30, KEEP_H = 168, KEEP_H_MAX = 87600 };
 
@@ -50,14 +51,6 @@ static weir_rc one_of(const char *key, const char *value, const char *const *wor
                            (int)b.n, b.p);
     weir_buf_fini(&b);
     return rc;
-}
-
-static weir_rc unknown(const char *section, const char *key, const char *const *words, size_t n,
-                       weir_error *err)
-{
-    const char *near = weir_nearest(key, words, n);
-    return weir_fail(err, WEIR_E_INPUT, 0, "[%s] has no option %s%s%s%s", section, key,
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 static bool rule_key(const char *key)
@@ -141,7 +134,7 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
     } else if (rule_key(key) && strcmp(key, "function") != 0) {
         rc = set_rule(r, &c->rules, key, value);
     } else {
-        rc = unknown("sync", key, words, sizeof words / sizeof *words, r->err);
+        rc = sync_conf_no_option("sync", key, words, sizeof words / sizeof *words, r->err);
     }
     return rc;
 }
@@ -167,7 +160,7 @@ static weir_rc set_side(conf_reader *r, const char *section, sync_side_conf *s, 
         *places[i] = weir_arena_strdup(r->a, value);
         return WEIR_OK;
     }
-    return unknown(section, key, words, 4, r->err);
+    return sync_conf_no_option(section, key, words, 4, r->err);
 }
 
 /* "schema.name", both kept; a name without a dot is in public. */
@@ -204,8 +197,9 @@ static weir_rc set_table(conf_reader *r, const char *section, const char *key, c
         split_name(r->a, value, &t->to_schema, &t->to_name);
         return WEIR_OK;
     }
-    return rule_key(key) ? set_rule(r, &t->rules, key, value)
-                         : unknown(section, key, words, sizeof words / sizeof *words, r->err);
+    return rule_key(key)
+               ? set_rule(r, &t->rules, key, value)
+               : sync_conf_no_option(section, key, words, sizeof words / sizeof *words, r->err);
 }
 
 /* Seen before [source] says its type: what must be there is checked at the end. */

@@ -2,6 +2,7 @@
 #include "migrations/sync/conf_lake.h"
 
 #include "libweir/base/str.h"
+#include "migrations/sync/conf_word.h"
 
 static weir_rc word_of(const char *key, const char *value, const char *const *words, size_t n,
                        int *out, weir_error *err)
@@ -26,14 +27,6 @@ static weir_rc number_of(const char *key, const char *value, int64_t low, int64_
     }
     *out = n * times;
     return WEIR_OK;
-}
-
-static weir_rc no_option(const char *section, const char *key, const char *const *words, size_t n,
-                         weir_error *err)
-{
-    const char *near = weir_nearest(key, words, n);
-    return weir_fail(err, WEIR_E_INPUT, 0, "[%s] has no option %s%s%s%s", section, key,
-                     near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 static weir_rc yes_no(const char *key, const char *value, bool *out, weir_error *err)
@@ -69,7 +62,7 @@ weir_rc sync_conf_destination(sync_lake_conf *c, weir_arena *a, const char *key,
     if (strcmp(key, "part_mb") == 0) {
         return number_of(key, value, 1, 1 << 20, 1 << 20, &c->part_bytes, err);
     }
-    return no_option("destination", key, words, sizeof words / sizeof *words, err);
+    return sync_conf_no_option("destination", key, words, sizeof words / sizeof *words, err);
 }
 
 static const char *const folder_words[] = {"dir",   "complete", "stable_seconds", "scan_seconds",
@@ -113,7 +106,7 @@ weir_rc sync_conf_folder(sync_folder_conf *c, weir_arena *a, const char *key, co
     } else if (strcmp(key, "row_max_mb") == 0) {
         rc = number_of(key, value, 1, 512, 1 << 20, &l->row_max_bytes, err);
     } else {
-        rc = no_option("source", key, folder_words, FOLDER_WORDS, err);
+        rc = sync_conf_no_option("source", key, folder_words, FOLDER_WORDS, err);
     }
     return rc;
 }
@@ -182,8 +175,8 @@ weir_rc sync_conf_files(sync_folder_conf *c, weir_arena *a, const char *name, co
         rc = word_of(key, value, modes, 2, &i, err);
         f->upsert = i == 1;
     } else {
-        rc = no_option(weir_arena_printf(a, "files %s", name), key, words,
-                       sizeof words / sizeof *words, err);
+        rc = sync_conf_no_option(weir_arena_printf(a, "files %s", name), key, words,
+                                 sizeof words / sizeof *words, err);
     }
     return rc;
 }
