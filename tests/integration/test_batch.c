@@ -113,13 +113,6 @@ static void wrong_batches_are_refused(void **state)
     wt_assert_status(200, &a);
 }
 
-static void service_ends_well(void **state)
-{
-    (void)state;
-    fixture_need(&wt_fx);
-    assert_int_equal(fixture_stop(wt_main.proc, 10000), 0);
-}
-
 static int up(void **state)
 {
     (void)state;
@@ -133,7 +126,7 @@ int main(void)
         cmocka_unit_test(all_or_none),
         cmocka_unit_test(many_collide_and_all_are_done),
         cmocka_unit_test(wrong_batches_are_refused),
-        cmocka_unit_test(service_ends_well),
+        cmocka_unit_test(wt_ends_well),
     };
     return cmocka_run_group_tests_name("batch", tests, up, wt_down);
 }

@@ -382,16 +382,6 @@ static bool drained(void *arg)
                   "0") == 0;
 }
 
-static void kill_backends(int64_t ms)
-{
-    int64_t until = weir_mono_ms() + ms;
-    while (weir_mono_ms() < until) {
-        fixture_sql(&wt_fx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                            "application_name LIKE 'weir-write%' AND random() < 0.3");
-        fixture_sql(&wt_fx, "SELECT pg_sleep(0.05)");
-    }
-}
-
 /* Each key in one of five ways, from many clients and through two services, while connections break
  * and services are killed: executed once, and not lost when it was acknowledged. */
 static void once_in_every_way(void **state)
@@ -411,9 +401,9 @@ static void once_in_every_way(void **state)
         assert_rc(WEIR_OK, weir_thread_start(&r[i].thread, "repeater", repeat_main, &r[i], &err),
                   &err);
     }
-    kill_backends(1500);
+    wt_kill_backends("LIKE 'weir-write%'", 0.3, 1500);
     fixture_kill9(other.proc);
-    kill_backends(500);
+    wt_kill_backends("LIKE 'weir-write%'", 0.3, 500);
     atomic_store(&stop, true);
     int n = 0, done = 0;
     for (int i = 0; i < CLIENTS; i++) {
@@ -438,13 +428,6 @@ static void once_in_every_way(void **state)
     assert_true(done > KEYS / 2);
 }
 
-static void service_ends_well(void **state)
-{
-    (void)state;
-    fixture_need(&wt_fx);
-    assert_int_equal(fixture_stop(wt_main.proc, 10000), 0);
-}
-
 static int up(void **state)
 {
     (void)state;
@@ -462,7 +445,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_the_batch_any_more),
         cmocka_unit_test(once_in_every_way),
         cmocka_unit_test(a_key_in_use_holds_up_nobody_else),
-        cmocka_unit_test(service_ends_well),
+        cmocka_unit_test(wt_ends_well),
     };
     return cmocka_run_group_tests_name("write_keys", tests, up, wt_down);
 }

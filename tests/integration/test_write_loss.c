@@ -247,13 +247,6 @@ static void stops_within_ten_seconds(void **state)
     assert_true(c.got.status == 504 || c.got.status == 503);
 }
 
-static void main_service_ends_well(void **state)
-{
-    (void)state;
-    fixture_need(&wt_fx);
-    assert_int_equal(fixture_stop(wt_main.proc, 10000), 0);
-}
-
 static int up(void **state)
 {
     (void)state;
@@ -265,7 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backends_terminated),        cmocka_unit_test(server_crashes),
         cmocka_unit_test(server_stopped_and_started), cmocka_unit_test(stops_in_order),
-        cmocka_unit_test(stops_within_ten_seconds),   cmocka_unit_test(main_service_ends_well),
+        cmocka_unit_test(stops_within_ten_seconds),   cmocka_unit_test(wt_ends_well),
     };
     return cmocka_run_group_tests_name("write_loss", tests, up, wt_down);
 }

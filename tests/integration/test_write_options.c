@@ -121,16 +121,6 @@ static void check_many(const char *what, bool *acknowledged, int keys)
     assert_true(done > keys / 2);
 }
 
-static void kill_lanes(int64_t ms)
-{
-    int64_t until = weir_mono_ms() + ms;
-    while (weir_mono_ms() < until) {
-        fixture_sql(&wt_fx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                            "application_name = 'weir-write' AND random() < 0.5");
-        fixture_sql(&wt_fx, "SELECT pg_sleep(0.05)");
-    }
-}
-
 /* The same keys from many clients and through two services, while connections break and one of the
  * services is killed: each key is executed at most once, and once when it was acknowledged. */
 static void once_whatever_happens(void **state)
@@ -155,9 +145,9 @@ static void once_whatever_happens(void **state)
         assert_rc(WEIR_OK, weir_thread_start(&r[i].thread, "repeater", repeat_main, &r[i], &err),
                   &err);
     }
-    kill_lanes(2000);
+    wt_kill_backends("= 'weir-write'", 0.5, 2000);
     fixture_kill9(other.proc);
-    kill_lanes(500);
+    wt_kill_backends("= 'weir-write'", 0.5, 500);
     atomic_store(&stop, true);
     int n = 0;
     for (int i = 0; i < CLIENTS; i++) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "libweir/io/curl.h"
 
@@ -209,4 +210,24 @@ int wt_down(void **state)
     (void)state;
     fixture_close(&wt_fx);
     return 0;
+}
+
+void wt_ends_well(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    assert_int_equal(fixture_stop(wt_main.proc, 10000), 0);
+}
+
+void wt_kill_backends(const char *condition, double share, int64_t ms)
+{
+    char sql[256];
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name "
+                   "%s AND random() < %g",
+                   condition, share);
+    for (int64_t until = weir_mono_ms() + ms; weir_mono_ms() < until;) {
+        fixture_sql(&wt_fx, sql);
+        fixture_sql(&wt_fx, "SELECT pg_sleep(0.05)");
+    }
 }

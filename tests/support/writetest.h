@@ -36,6 +36,11 @@ extern wt_service wt_main; /* statement timeout 1.5 s, bodies up to 64 KiB, two 
 /* Group setup: PostgreSQL, the commands of sql_file, wt_main from bin_dir. 0, or -1. */
 int wt_up(const char *bin_dir, const char *sql_file);
 int wt_down(void **state);
+/* A test, the last of a group: wt_main stops in order. */
+void wt_ends_well(void **state);
+/* For ms: every 50 ms each backend whose application_name satisfies the condition ("=
+ * 'weir-write'") is ended with this probability. */
+void wt_kill_backends(const char *condition, double share, int64_t ms);
 /* Another weir-write; more: further lines of its [write] section. Listens when this returns. */
 void wt_start(wt_service *s, const char *name, const char *uri, const char *more);
 /* The same, with TLS: clients must trust its authority. */
