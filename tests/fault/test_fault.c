@@ -24,6 +24,7 @@
 #include "libweir/codec/lsn.h"
 #include "libweir/io/curl.h"
 #include "tests/support/app.h"
+#include "tests/support/check.h"
 #include "tests/support/compare.h"
 
 enum { CLIENTS = 6, ACCOUNTS = 50, MAX_TOKENS = 8000000 };
@@ -192,7 +193,7 @@ static int victim_pid(orc_app *app, const char *name)
 /* A process that died a moment ago may not have been started again: waits for one to kill. */
 static void kill_now(struct load *l, const char *name)
 {
-    int64_t until = weir_mono_ms() + 20000;
+    int64_t until = weir_mono_ms() + 20000 * (int64_t)weir_test_timeout_x();
     for (;;) {
         int pid = victim_pid(l->app, name);
         if (pid > 1 && kill(pid, SIGKILL) == 0) {

@@ -11,6 +11,7 @@
 #include "libweir/base/thread.h"
 #include "libweir/io/nng.h"
 #include "tests/support/bridgetest.h"
+#include "tests/support/check.h"
 
 static int setup(void **state)
 {
@@ -286,7 +287,7 @@ static void a_full_log_waits(void **state)
     bridgetest_sql(t,
                    "UPDATE a SET v = repeat(md5(random()::text), 200000)"); /* one row larger than
                                                                                the log can be */
-    int64_t end = weir_mono_ms() + 15000;
+    int64_t end = weir_mono_ms() + 15000 * (int64_t)weir_test_timeout_x();
     while (!strstr(bridgeproc_status_text(&t->b, t->a), "the log is full")) {
         assert_true(weir_mono_ms() < end);
     }

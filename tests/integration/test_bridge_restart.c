@@ -14,6 +14,7 @@
 #include "libweir/base/thread.h"
 #include "libweir/io/pgrepl.h"
 #include "tests/support/bridgetest.h"
+#include "tests/support/check.h"
 
 static int setup(void **state)
 {
@@ -366,7 +367,7 @@ static void an_idle_stream_advances(void **state)
     bridgetest_sql(t, "INSERT INTO silent SELECT generate_series(1, 1000)");
     uint64_t lsn = bridgetest_lsn(t);
     assert_true(feedlines_until(&t->f, lsn, 5000));
-    int64_t end = weir_mono_ms() + 10000;
+    int64_t end = weir_mono_ms() + 10000 * (int64_t)weir_test_timeout_x();
     char sql[160];
     char text[WEIR_LSN_TEXT_MAX];
     (void)snprintf(sql, sizeof sql, "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots",
@@ -385,7 +386,7 @@ static void heartbeats_are_not_logged(void **state)
     bridgetest_stream(t);
     uint64_t before = bridgetest_lsn(t);
     bridgetest_expect(t, "");
-    int64_t end = weir_mono_ms() + 10000;
+    int64_t end = weir_mono_ms() + 10000 * (int64_t)weir_test_timeout_x();
     while (bridgetest_lsn(t) < before + 500) { /* only heartbeats write */
         assert_true(weir_mono_ms() < end);
     }

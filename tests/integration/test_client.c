@@ -5,6 +5,7 @@
 #include <weir/client.h>
 
 #include "libweir/base/clock.h"
+#include "tests/support/check.h"
 #include "tests/support/writetest.h"
 
 enum { MANY = 2000, IN_FLIGHT = 64, ROUNDS = 4 };
@@ -160,7 +161,7 @@ static void kill_under_load(wt_service *s, tally *t)
 {
     for (int i = 0; i < ROUNDS; i++) {
         int upto = t->said[WEIR_CLIENT_OK] + 100 + 37 * i;
-        int64_t until = weir_mono_ms() + 20000;
+        int64_t until = weir_mono_ms() + 20000 * (int64_t)weir_test_timeout_x();
         while (t->said[WEIR_CLIENT_OK] < upto && weir_mono_ms() < until) {
             (void)weir_client_run(t->c, 100);
         }

@@ -12,6 +12,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/io/pg.h"
+#include "tests/support/check.h"
 #include "tests/support/pgserver.h"
 
 static pgserver server;
@@ -57,7 +58,7 @@ static int teardown(void **state)
 
 static weir_rc next_wait(fix *f, weir_pgrepl_msg *m)
 {
-    int64_t end = weir_mono_ms() + 5000;
+    int64_t end = weir_mono_ms() + 5000 * (int64_t)weir_test_timeout_x();
     for (;;) {
         weir_rc rc = weir_pgrepl_next(f->r, m, &f->err);
         if (rc != WEIR_E_AGAIN || weir_mono_ms() > end) {

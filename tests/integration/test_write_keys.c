@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libweir/base/clock.h"
+#include "tests/support/check.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/writetest.h"
 
@@ -91,7 +92,7 @@ static void a_key_in_use_holds_up_nobody_else(void **state)
     /* Another session holds the key, as a service that executes a command with it would. */
     fixture_sql(&wt_fx, "CREATE FUNCTION hold() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT "
                         "INTO weir.idempotency (key, command_id, print) VALUES ('held', 'x', ''); "
-                        "PERFORM pg_sleep(1.2); RAISE EXCEPTION 'no'; END $$; "
+                        "PERFORM pg_sleep(2.5); RAISE EXCEPTION 'no'; END $$; "
                         "SELECT weir.make_wrapper('nap')");
     fixture_sql(&wt_fx, "CREATE OR REPLACE FUNCTION command.nap(seconds float8) RETURNS text "
                         "LANGUAGE plpgsql AS $$ BEGIN IF seconds = 77 THEN PERFORM hold(); END IF; "
@@ -107,7 +108,7 @@ static void a_key_in_use_holds_up_nobody_else(void **state)
     a = send_to(&wt_main, "/commands/note", "Idempotency-Key: free", LATER, NULL,
                 "{\"id\":\"free\"}");
     wt_assert_status(202, &a);
-    assert_in_range(weir_mono_ms() - from_ms, 50, 1000);
+    assert_in_range(weir_mono_ms() - from_ms, 50, 2000);
     wt_end_call(&holder);
     a = send_to(&wt_main, "/commands/note", "Idempotency-Key: held", LATER, NULL,
                 "{\"id\":\"held\"}");
