@@ -302,6 +302,7 @@ struct proj {
     bool reemit, sweep_after;
     bool reemit_recent; /* from the index by position; else from the whole emit map */
     uint64_t reemit_from;
+    uint64_t reemit_tombs; /* Redis has what is above this up to reemit_from: its tombstones go */
     weir_buf reemit_at;
     uint64_t reemit_looked; /* entries looked at */
     weir_buf reemit_keys;   /* u16 length, key: where each of the loaded documents stands */
@@ -377,7 +378,9 @@ WEIR_MUST_CHECK weir_rc proj_emit_live(proj *p, uint32_t id, weir_slice key, boo
 typedef struct proj_emitted {
     weir_slice skey;  /* key of the emit map, within the entry's */
     weir_slice whole; /* the document's key when skey had to be cut; valid until the next write */
-    bool current;     /* the emit map has it at this very position */
+    uint64_t lsn;
+    bool current; /* the emit map has it at this very position */
+    bool dead;    /* current, and a tombstone */
 } proj_emitted;
 weir_slice proj_recent_key(char buf[WEIR_IDKEY_MAX], uint64_t lsn, weir_slice skey);
 WEIR_MUST_CHECK weir_rc proj_recent_add(proj *p, weir_slice skey, uint64_t lsn, weir_error *err);
@@ -491,6 +494,9 @@ WEIR_MUST_CHECK weir_rc proj_sink_start(proj *p, weir_error *err);
 void proj_sink_stop(proj *p);
 bool proj_sink_idle(const proj *p);
 void proj_sink_send(proj *p); /* p->out, which is empty afterwards */
+/* Redis has that delete, or will with the EXEC on its way: its emit entry goes when Redis confirms
+ * a position. */
+void proj_sink_tombstone(proj *p, weir_slice emit_key);
 void proj_sink_scan(proj *p);
 
 /* checkpoint.c */

@@ -99,7 +99,8 @@ weir_rc proj_recent_look(proj *p, weir_slice key, proj_emitted *out, weir_error 
 {
     weir_slice v;
     weir_rd rd = weir_rd_of(key);
-    uint64_t lsn = weir_rd_u64(&rd);
+    out->lsn = weir_rd_u64(&rd);
+    out->dead = false;
     out->skey = weir_rd_bytes(&rd, weir_rd_left(&rd));
     weir_rc rc = weir_state_get(p->st, WEIR_DB_EMIT, out->skey, &v, err);
     if (rc != WEIR_OK) {
@@ -108,8 +109,8 @@ weir_rc proj_recent_look(proj *p, weir_slice key, proj_emitted *out, weir_error 
     }
     rd = weir_rd_of(v);
     (void)weir_rd_bytes(&rd, 16);
-    out->current = weir_rd_u64(&rd) == lsn;
-    (void)weir_rd_u8(&rd);
+    out->current = weir_rd_u64(&rd) == out->lsn;
+    out->dead = out->current && (weir_rd_u8(&rd) & 1) != 0;
     out->whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
     return WEIR_OK;
 }

@@ -18,6 +18,7 @@
 #include "projector/proj.h"
 
 enum {
+    TOMBSTONES_MAX_BYTES = 1 << 28,
     PAIRS_PER_MSET = 256,
     KEYS_PER_UNLINK = 512,
     NOTICE_KEYS = 2000,
@@ -86,7 +87,7 @@ static void learn_generations(proj *p, const weir_redis_reply *models)
     }
 }
 
-static void begin_reemit(proj *p, uint64_t from)
+static void begin_reemit(proj *p, uint64_t from, bool left_over)
 {
     char have[WEIR_LSN_TEXT_MAX];
     char ours[WEIR_LSN_TEXT_MAX];
@@ -98,6 +99,7 @@ static void begin_reemit(proj *p, uint64_t from)
     p->reemit_from = from;
     p->reemit_looked = 0;
     p->reemit_recent = proj_recent_covers(p, from);
+    p->reemit_tombs = left_over && p->tomb_floor < from ? p->tomb_floor : from;
     weir_buf_reset(&p->reemit_at);
     /* What was made already goes out first, and Redis may lack what came before it: the position
      * comes with the last of what is written again. */
@@ -117,6 +119,8 @@ static void take_look(proj *p, uint64_t epoch, bool has, uint64_t position)
         fenced(p, epoch);
         return;
     }
+    /* Tombstones whose EXEC may have arrived without our knowing. */
+    bool left_over = !k->looked || k->tombstones.n > 0;
     k->looked = true;
     k->claim = true;
     k->has_position = has;
@@ -128,7 +132,7 @@ static void take_look(proj *p, uint64_t epoch, bool has, uint64_t position)
     p->sweep_after = p->sweep_after || !has || position < p->tomb_floor || foreign ||
                      k->flying_removals; /* whose record is gone already */
     k->flying_removals = false;
-    begin_reemit(p, has && !foreign ? position : 0);
+    begin_reemit(p, has && !foreign ? position : 0, left_over);
     proj_pump_soon(p);
 }
 
@@ -513,6 +517,15 @@ static void on_next_watch(void *arg, const weir_redis_reply *r)
     proj_pump_soon(p);
 }
 
+void proj_sink_tombstone(proj *p, weir_slice emit_key)
+{
+    weir_buf *b = &p->sink.tombstones;
+    if (b->n < TOMBSTONES_MAX_BYTES - WEIR_IDKEY_MAX) { /* what stays goes after another start */
+        weir_buf_u16(b, (uint16_t)emit_key.n);
+        weir_buf_puts(b, emit_key);
+    }
+}
+
 static void note_tombstones(proj *p, const proj_out *o)
 {
     for (size_t i = 0; i < o->n; i++) {
@@ -522,8 +535,7 @@ static void note_tombstones(proj *p, const proj_out *o)
             bool cut = false;
             weir_slice key =
                 weir_dockey_state(buf, it->model->id, at(o, it->key_off, it->key_n), &cut);
-            weir_buf_u16(&p->sink.tombstones, (uint16_t)key.n);
-            weir_buf_puts(&p->sink.tombstones, key);
+            proj_sink_tombstone(p, key);
         }
         p->sink.flying_removals = p->sink.flying_removals || !it->model;
     }
@@ -630,7 +642,7 @@ weir_rc proj_sink_start(proj *p, weir_error *err)
     proj_sink *k = &p->sink;
     k->a = weir_arena_new(0); /* the keys of one MULTI */
     k->again = weir_loop_timer_new(p->loop, on_again, p);
-    weir_buf_init(&k->tombstones, (size_t)1 << 28);
+    weir_buf_init(&k->tombstones, TOMBSTONES_MAX_BYTES);
     weir_health_wait(p->health, "redis", "not connected yet");
     weir_redis_conf conf = {.uri = p->settings->redis_uri,
                             .on_up = on_up,

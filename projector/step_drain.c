@@ -230,13 +230,18 @@ static weir_rc load_one(proj *p, weir_slice k, weir_slice v, bool *added, weir_e
     } else {
         weir_rd rd = weir_rd_of(v);
         (void)weir_rd_bytes(&rd, 16);
-        e.current = weir_rd_u64(&rd) > p->reemit_from;
-        (void)weir_rd_u8(&rd);
+        e.lsn = weir_rd_u64(&rd);
+        e.current = true;
+        e.dead = (weir_rd_u8(&rd) & 1) != 0;
         e.whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
+    }
+    if (e.dead && e.lsn <= p->reemit_from) {
+        /* whoever sent that delete did not live to see the answer */
+        proj_sink_tombstone(p, e.skey);
     }
     weir_rd kr = weir_rd_of(e.skey);
     proj_model *m = proj_model_of(p, weir_rd_u32(&kr));
-    *added = e.current && m && proj_model_renders(m);
+    *added = e.current && e.lsn > p->reemit_from && m && proj_model_renders(m);
     if (*added) {
         weir_dirty_add(&p->dirty, &m->bound,
                        e.whole.n ? e.whole : weir_rd_bytes(&kr, weir_rd_left(&kr)));
@@ -255,7 +260,7 @@ static weir_rc load_emitted(proj *p, bool *end, weir_error *err)
     size_t left = REEMIT_SCAN;
     weir_slice at = weir_buf_slice(&p->reemit_at);
     if (at.n == 0 && p->reemit_recent) {
-        at = proj_recent_key(buf, p->reemit_from + 1, none);
+        at = proj_recent_key(buf, p->reemit_tombs + 1, none);
     }
     weir_rc rc =
         weir_scan_start(p->st, &s, p->reemit_recent ? WEIR_DB_RECENT : WEIR_DB_EMIT, none, at, err);

@@ -19,6 +19,7 @@
 #include "tests/support/feedtx.h"
 #include "tests/support/fixture.h"
 #include "tests/support/projected.h"
+#include "tests/support/rediscmd.h"
 
 enum { WAIT = 15000, HTTP_MAX = 20000, MANY = 5000, MANY_FROM = 1000, SECOND_MS = 2000 };
 
@@ -41,28 +42,18 @@ static const char *const MODEL =
     "-- @model v\n-- @key id\n"
     "SELECT o.id, o.n, c.name, 100 / o.n AS share FROM o JOIN c ON c.id = o.c\n";
 
-/* --- Redis and HTTP
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- Redis and HTTP --- */
 
-static const weir_redis_reply *cmdv(size_t argc, const char *const *words)
+static weir_redisc *to_redis(void)
 {
-    weir_slice argv[8];
-    const weir_redis_reply *reply = NULL;
     weir_error err;
-    for (size_t i = 0; i < argc; i++) {
-        argv[i] = weir_slice_z(words[i]);
-    }
     if (!redis) {
         assert_rc(WEIR_OK, weir_redisc_open(&redis, fx.redis_uri, 5000, &err), &err);
     }
-    assert_rc(WEIR_OK, weir_redisc_call(redis, &reply, argc, argv, &err), &err);
-    return reply;
+    return redis;
 }
 
-#define CMD(...)                                                                                   \
-    cmdv(sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),                             \
-         (const char *[]){__VA_ARGS__})
+#define CMD(...) REDISCMD(to_redis(), __VA_ARGS__)
 
 static const char *redis_text(const char *key)
 {
@@ -120,9 +111,7 @@ static void expect_http(const char *path, const char *needle)
     fixture_wait(&fx, http_has, &w, WAIT, what);
 }
 
-/* --- the feed
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- the feed --- */
 
 static void put(feedtx *t, weir_ev_kind kind, uint32_t rel, const char *x, const char *y,
                 const char *z)
@@ -172,9 +161,7 @@ static void copied(const char *id)
     fakefeed_add(feed, WEIR_FRAME_CHUNK, 0, lsn, lsn, ev, 2);
 }
 
-/* --- life
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void start(void)
 {
@@ -235,8 +222,7 @@ static int down(void **state)
     return 0;
 }
 
-/* --- tests, in this order: each goes on where the one before stopped
- * -------------------------------------------------- */
+/* --- tests, in this order: each goes on where the one before stopped --- */
 
 static void documents_appear(void **state)
 {
@@ -493,6 +479,46 @@ static void made_again_while_its_delete_is_under_way(void **state)
     expect("t:v:1:26", "none");
 }
 
+static bool acked(void *arg)
+{
+    return fakefeed_acked(feed) >= *(const uint64_t *)arg;
+}
+
+/* How many tombstones the state has when everything is settled. */
+static size_t tombstones(const char *id, size_t *live)
+{
+    size_t dead = 0;
+    for (const char *n = "2"; *n; n = *n == '2' ? "1" : "") {
+        one(WEIR_EV_UPDATE, rel_o, id, "1", n); /* sent only after what came before is settled */
+        expect_position();
+    }
+    assert_int_equal(fixture_stop(service, 10000), 0);
+    projected_count(weir_arena_printf(a, "%s/state", fx.dir), live, &dead);
+    assert_true(fixture_restart(service));
+    return dead;
+}
+
+/* Redis has the delete, and whoever sent it does not live to see the answer. */
+static void killed_before_the_answer(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    one(WEIR_EV_INSERT, rel_o, "27", "1", "5");
+    expect_position();
+    long before = rows_done();
+    assert_int_equal(kill(fx.redis->pid, SIGSTOP), 0);
+    one(WEIR_EV_DELETE, rel_o, "27", NULL, NULL);
+    bool gone = weir_wait_until(step_done, &before, WAIT, "the delete to be in the state") &&
+                weir_wait_until(acked, &lsn, WAIT, "the state to be on disk");
+    size_t live = 0;
+    assert_int_equal(kill(service->pid, SIGSTOP), 0);
+    assert_int_equal(kill(fx.redis->pid, SIGCONT), 0);
+    assert_true(gone);
+    expect("t:v:1:27", "none");
+    restart();
+    assert_int_equal(tombstones("31", &live), 0);
+}
+
 static void kills_at_any_moment(void **state)
 {
     (void)state;
@@ -517,29 +543,14 @@ static void kills_at_any_moment(void **state)
     expect("t:v:1:40", "none");
 }
 
-static bool acked(void *arg)
-{
-    (void)arg;
-    return fakefeed_acked(feed) >= lsn;
-}
-
 static void what_is_durable_is_acknowledged(void **state)
 {
     (void)state;
     fixture_need(&fx);
-    fixture_wait(&fx, acked, NULL, WAIT, "the acknowledgement of everything");
+    fixture_wait(&fx, acked, &lsn, WAIT, "the acknowledgement of everything");
     one(WEIR_EV_INSERT, rel_o, "50", "1", "1");
-    fixture_wait(&fx, acked, NULL, WAIT, "the acknowledgement of one more");
+    fixture_wait(&fx, acked, &lsn, WAIT, "the acknowledgement of one more");
     assert_false(fakefeed_broke_its_word(feed)); /* in all the kills before */
-}
-
-typedef struct acked_up_to {
-    uint64_t lsn;
-} acked_up_to;
-
-static bool acked_that(void *arg)
-{
-    return fakefeed_acked(feed) >= ((acked_up_to *)arg)->lsn;
 }
 
 /* While Redis does not answer the projector stands: one MULTI is under way, one is made, and what
@@ -556,9 +567,9 @@ static void what_is_only_fetched_is_not_acknowledged(void **state)
         one(WEIR_EV_UPDATE, rel_o, "21", "1", i ? "2" : "4");
         applied = applied && weir_wait_until(step_done, &before, WAIT, "a row to be in the state");
     }
-    acked_up_to second = {lsn};
+    uint64_t second = lsn;
     one(WEIR_EV_UPDATE, rel_o, "21", "1", "5");
-    bool acked_it = weir_wait_until(acked_that, &second, WAIT, "the acknowledgement of the second");
+    bool acked_it = weir_wait_until(acked, &second, WAIT, "the acknowledgement of the second");
     uint64_t told = fakefeed_acked(feed);
     assert_int_equal(kill(fx.redis->pid, SIGCONT), 0);
     assert_true(applied && acked_it);
@@ -581,31 +592,24 @@ static void truncate_removes_the_documents(void **state)
     expect("t:v:1:60", "{\"n\": 1, \"id\": 60, \"name\": \"Bob\", \"share\": 100}");
 }
 
-/* A tombstone serves until Redis has confirmed the delete; kept longer the map would grow for ever.
+/* A tombstone serves until Redis has confirmed the delete; kept longer the map would grow forever.
  */
 static void tombstones_go_when_redis_knows(void **state)
 {
     (void)state;
     fixture_need(&fx);
     size_t live = 0;
-    size_t dead = 0;
-    for (int i = 61; i < 70; i++) {
-        one(WEIR_EV_INSERT, rel_o, weir_arena_printf(a, "%d", i), "1", "1");
+    for (int i = 61; i < 79; i++) {
+        bool add = i < 70;
+        if (i == 70) {
+            expect_position();
+        }
+        one(add ? WEIR_EV_INSERT : WEIR_EV_DELETE, rel_o,
+            weir_arena_printf(a, "%d", add ? i : i - 9), add ? "1" : NULL, add ? "1" : NULL);
     }
     expect_position();
-    for (int i = 61; i < 70; i++) {
-        one(WEIR_EV_DELETE, rel_o, weir_arena_printf(a, "%d", i), NULL, NULL);
-    }
-    expect_position();
-    one(WEIR_EV_UPDATE, rel_o, "60", "1", "2"); /* written only after what came before is settled */
-    expect("t:v:1:60", "{\"n\": 2, \"id\": 60, \"name\": \"Bob\", \"share\": 50}");
-    one(WEIR_EV_UPDATE, rel_o, "60", "1", "1");
-    expect("t:v:1:60", "{\"n\": 1, \"id\": 60, \"name\": \"Bob\", \"share\": 100}");
-    assert_int_equal(fixture_stop(service, 10000), 0);
-    projected_count(weir_arena_printf(a, "%s/state", fx.dir), &live, &dead);
-    assert_true(fixture_restart(service));
+    assert_int_equal(tombstones("60", &live), 0);
     assert_int_equal(1, live);
-    assert_int_equal(0, dead);
 }
 
 static bool copy_asked(void *arg)
@@ -777,6 +781,7 @@ int main(void)
         cmocka_unit_test(redis_comes_back_without_the_last_exec),
         cmocka_unit_test(what_was_ready_does_not_overtake_what_was_lost),
         cmocka_unit_test(made_again_while_its_delete_is_under_way),
+        cmocka_unit_test(killed_before_the_answer),
         cmocka_unit_test(kills_at_any_moment),
         cmocka_unit_test(what_is_durable_is_acknowledged),
         cmocka_unit_test(what_is_only_fetched_is_not_acknowledged),

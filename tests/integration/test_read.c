@@ -14,6 +14,7 @@
 #include "libweir/io/redis.h"
 #include "tests/support/check.h"
 #include "tests/support/fixture.h"
+#include "tests/support/rediscmd.h"
 
 #define READY(gen) "{\"generation\":" gen ",\"state\":\"ready\",\"key\":[\"id\"],\"progress\":1}"
 
@@ -27,20 +28,8 @@ static char base[64];
  * --------------------------------------------------------------------------------------------------------
  */
 
-static void cmd(size_t argc, const char *const *words)
-{
-    weir_slice argv[16];
-    const weir_redis_reply *reply = NULL;
-    weir_error err;
-    for (size_t i = 0; i < argc; i++) {
-        argv[i] = weir_slice_z(words[i]);
-    }
-    assert_rc(WEIR_OK, weir_redisc_call(redis, &reply, argc, argv, &err), &err);
-    assert_int_not_equal(weir_redis_reply_type(reply), WEIR_REDIS_ERROR);
-}
-
 #define CMD(...)                                                                                   \
-    cmd(sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *), (const char *[]){__VA_ARGS__})
+    assert_int_not_equal(weir_redis_reply_type(REDISCMD(redis, __VA_ARGS__)), WEIR_REDIS_ERROR)
 
 static void publish(const char *text)
 {
