@@ -24,7 +24,7 @@ weir_rc brg_source_connect(brg_source *src, weir_error *err)
     weir_pg_conf conf = {.uri = src->s->settings->postgres_uri,
                          .application_name = "weir-bridge-copy",
                          .wait_max_ms = SILENCE_MAX_MS,
-                         .options = "-c synchronous_commit=local -c jit=off"};
+                         .options = "-c synchronous_commit=local -c jit=off -c row_security=off"};
     weir_rc rc = weir_pg_open(&src->pg, &conf, err);
     src->connected(src->arg, src->pg);
     return rc;

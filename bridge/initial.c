@@ -130,7 +130,8 @@ static weir_rc copy_all(brg_reader *rd, const char *snapshot, weir_error *err)
     char sql[160];
     weir_pg_conf conf = {.uri = rd->s->settings->postgres_uri,
                          .application_name = "weir-bridge-copy",
-                         .wait_max_ms = COPY_SILENCE_MS};
+                         .wait_max_ms = COPY_SILENCE_MS,
+                         .options = "-c row_security=off"};
     weir_rc rc = weir_pg_open(&c.pg, &conf, err);
     if (rc == WEIR_OK) {
         (void)snprintf(

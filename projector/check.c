@@ -120,7 +120,7 @@ static void compare(proj_check *c, job *j)
                          .application_name = "weir-projector compare",
                          .connect_timeout_ms = CONNECT_MS,
                          .wait_max_ms = PG_WAIT_MS,
-                         .options = "-c jit=off"};
+                         .options = "-c jit=off -c row_security=off"};
     j->rc = weir_pg_open(&v.pg, &conf, &err);
     set_pg(c, v.pg);
     if (j->rc == WEIR_OK) {

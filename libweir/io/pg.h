@@ -2,7 +2,9 @@
  *
  * Every session pins datestyle=ISO, intervalstyle=postgres, extra_float_digits=1, timezone=UTC,
  * bytea_output=hex, lc_monetary=C, client_encoding=UTF8, so that texts compare equal with the
- * stream's. One thread at a time per connection.
+ * stream's, and standard_conforming_strings=on and the like, so that SQL means what it says. No
+ * timeout of the role or database holds for it unless the URI or conf says so. One thread at a time
+ * per connection.
  */
 #ifndef WEIR_IO_PG_H
 #define WEIR_IO_PG_H

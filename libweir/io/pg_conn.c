@@ -11,9 +11,16 @@
 
 enum { CONNECT_DEFAULT_MS = 5000, PARAMS_MAX = 64, OPTIONS_MAX_BYTES = 16384 };
 
+/* What a role or database may be set to for its people ends no session of ours; the URI and the
+ * caller may say otherwise. */
+static const char usual[] =
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+
+/* The texts of values, and how SQL is read and written: the same here, there and in the stream. */
 static const char pinned[] =
     "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c timezone=UTC "
-    "-c bytea_output=hex -c lc_monetary=C";
+    "-c bytea_output=hex -c lc_monetary=C -c standard_conforming_strings=on "
+    "-c transform_null_equals=off -c quote_all_identifiers=off -c array_nulls=on";
 
 static void on_notice(void *arg, const PGresult *res)
 {
@@ -164,7 +171,7 @@ weir_rc weir_pgconn_open(PGconn **out, const weir_pg_conf *conf, bool replicatio
     }
     weir_buf options;
     weir_buf_init(&options, OPTIONS_MAX_BYTES);
-    weir_buf_printf(&options, "%s %s %s", get_param(&p, "options"),
+    weir_buf_printf(&options, "%s %s %s %s", usual, get_param(&p, "options"),
                     conf->options ? conf->options : "", pinned);
     weir_buf_u8(&options, 0);
     set_param(&p, "options", options.p);

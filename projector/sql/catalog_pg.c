@@ -24,7 +24,6 @@ enum {
     C_SHOWN,
     C_TYPE,
     C_TYPMOD,
-    C_TYPNAME,
     C_TYPTYPE,
     C_NOT_NULL,
     C_GENERATED,
@@ -41,28 +40,23 @@ static bool flag(const weir_pg_rows *r, int row, int col)
     return weir_slice_eqz(weir_pg_value(r, row, col), "1");
 }
 
-/* UNKNOWN: nothing that could be kept: json (spelling matters), composites, pseudo types, hstore
- * (own cast to json). */
-static weir_ty ty_of(uint32_t oid, char typtype, weir_slice typname)
+/* UNKNOWN: nothing that could be kept: json (spelling matters), composites, pseudo types, and what
+ * the query says is like them. */
+static weir_ty ty_of(uint32_t oid, char typtype)
 {
     if (typtype == 'e') {
         return WEIR_TY_ENUM;
     }
-    bool odd =
-        typtype == 'c' || typtype == 'p' || oid == JSON_OID || weir_slice_eqz(typname, "hstore");
+    bool odd = typtype == 'c' || typtype == 'p' || oid == JSON_OID;
     return odd ? WEIR_TY_UNKNOWN : weir_ty_of_oid(oid);
 }
 
-/* "oid typtype typname" of an array's elements. */
+/* "oid typtype" of an array's elements. */
 static weir_ty elem_of(weir_slice s)
 {
     char *end = NULL;
     uint32_t oid = (uint32_t)strtoul(s.p, &end, 10);
-    if (!end || (size_t)(end - s.p) + 3 > s.n) {
-        return WEIR_TY_UNKNOWN;
-    }
-    size_t at = (size_t)(end - s.p) + 3;
-    return ty_of(oid, end[1], weir_slice_of(s.p + at, s.n - at));
+    return !end || (size_t)(end - s.p) + 2 > s.n ? WEIR_TY_UNKNOWN : ty_of(oid, end[1]);
 }
 
 static weir_cat_col column(source *s, const weir_pg_rows *r, int row)
@@ -81,8 +75,8 @@ static weir_cat_col column(source *s, const weir_pg_rows *r, int row)
     c.type.oid = (uint32_t)weir_pg_i64(r, row, C_TYPE);
     c.type.typmod = (int32_t)weir_pg_i64(r, row, C_TYPMOD);
     c.type.c_order = flag(r, row, C_C_ORDER);
-    c.type.ty = ty_of(c.type.oid, typtype, weir_pg_value(r, row, C_TYPNAME));
-    if (elem.n) {
+    c.type.ty = ty_of(c.type.oid, typtype);
+    if (elem.n && c.type.ty != WEIR_TY_UNKNOWN) {
         c.type.elem = elem_of(elem);
         c.type.ty = c.type.elem == WEIR_TY_UNKNOWN ? WEIR_TY_UNKNOWN : WEIR_TY_ARRAY;
     }

@@ -23,9 +23,15 @@ WITH RECURSIVE t AS (
     SELECT b.attnum, y.typbasetype, CASE WHEN b.typmod >= 0 THEN b.typmod ELSE y.typtypmod END
       FROM base b
       JOIN pg_catalog.pg_type y ON y.oid = b.typid AND y.typtype = 'd'
+), own AS (
+    -- Types whose JSON is not their text: to_jsonb calls a cast to json, except that of a built-in type.
+    SELECT c.castsource AS oid FROM pg_catalog.pg_cast c
+     WHERE c.casttarget = 'pg_catalog.json'::pg_catalog.regtype AND c.castfunc <> 0 AND c.castsource >= 16384
 ), cols AS (
     SELECT a.attnum, a.attname, b.typid, b.typmod, a.attnotnull, a.attgenerated <> '' AS generated,
-           pg_catalog.format_type(a.atttypid, a.atttypmod) AS shown, y.typname, y.typtype,
+           pg_catalog.format_type(a.atttypid, a.atttypmod) AS shown,
+           CASE WHEN y.oid IN (SELECT own.oid FROM own) OR y.typname IN ('int2vector', 'oidvector') THEN 'p'
+                ELSE y.typtype END AS typtype,
            CASE WHEN a.atttypid <> b.typid THEN a.atttypid ELSE 0 END AS domain,
            CASE WHEN y.typcategory = 'A' AND y.typlen = -1 THEN y.typelem ELSE 0 END AS elem,
            CASE WHEN a.attcollation = 0 THEN false
@@ -41,9 +47,16 @@ WITH RECURSIVE t AS (
       JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum = b.attnum
       CROSS JOIN db
       LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+), elem (attnum, typid) AS (
+    SELECT c.attnum, c.elem::oid FROM cols c WHERE c.elem <> 0
+    UNION ALL
+    SELECT e.attnum, y.typbasetype FROM elem e JOIN pg_catalog.pg_type y ON y.oid = e.typid AND y.typtype = 'd'
 ), elems AS (
-    SELECT c.attnum, e.oid AS typid, e.typname, e.typtype
-      FROM cols c JOIN pg_catalog.pg_type e ON e.oid = c.elem
+    -- An array is kept when its text, split at commas, is that of its elements; a domain over arrays is no element.
+    SELECT e.attnum, y.oid AS typid,
+           CASE WHEN y.oid IN (SELECT own.oid FROM own) OR y.typcategory = 'A' OR y.typdelim <> ',' THEN 'p'
+                ELSE y.typtype END AS typtype
+      FROM elem e JOIN pg_catalog.pg_type y ON y.oid = e.typid AND y.typtype <> 'd'
 )
 SELECT 't' AS kind, 0 AS pos, t.nspname::text, t.relname::text, t.oid::text, t.relkind::text, t.relreplident::text,
        ($2::text IS NULL OR EXISTS (SELECT FROM pub WHERE NOT filtered))::int::text, db.c_order::int::text,
@@ -51,10 +64,10 @@ SELECT 't' AS kind, 0 AS pos, t.nspname::text, t.relname::text, t.oid::text, t.r
        NULL, NULL, NULL, NULL, NULL
   FROM t, db
 UNION ALL
-SELECT 'c', c.attnum, c.attname::text, c.shown, c.typid::text, c.typmod::text, c.typname::text, c.typtype::text,
+SELECT 'c', c.attnum, c.attname::text, c.shown, c.typid::text, c.typmod::text, c.typtype::text,
        c.attnotnull::int::text, c.generated::int::text, c.c_order::int::text, c.nondeterministic::int::text,
-       coalesce(e.typid::text || ' ' || e.typtype::text || ' ' || e.typname::text, ''), c.published::int::text,
-       c.domain::text
+       coalesce(e.typid::text || ' ' || e.typtype::text, ''), c.published::int::text,
+       c.domain::text, NULL
   FROM cols c LEFT JOIN elems e ON e.attnum = c.attnum
 UNION ALL
 SELECT 'i', row_number() OVER (ORDER BY i.indisprimary DESC, i.indexrelid)::int, ic.relname::text,

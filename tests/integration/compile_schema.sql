@@ -29,6 +29,13 @@ CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100);
 CREATE TABLE some_columns (id int PRIMARY KEY, seen int, unseen int);
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (x int) INHERITS (parent);
+CREATE DOMAIN ints AS int[];
+CREATE TYPE tone AS ENUM ('low');
+CREATE FUNCTION tone_json(tone) RETURNS json LANGUAGE sql AS $$ SELECT '{}'::json $$;
+CREATE CAST (tone AS json) WITH FUNCTION tone_json(tone);
+CREATE DOMAIN hue AS tone;
+CREATE TABLE arrays (id int PRIMARY KEY, plain int[], positives price[], moods mood[], rows ints[], boxes box[], points point[],
+    vec int2vector, oids oidvector, pairs pair[], jsons json[], tone tone, tones tone[], hue hue, hues hue[], whole ints);
 CREATE VIEW open_orders AS SELECT id FROM orders WHERE status = 'open';
 CREATE SCHEMA "Other";
 CREATE TABLE "Other"."Things" ("Id" int PRIMARY KEY, "Value" text);

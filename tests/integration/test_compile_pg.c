@@ -140,6 +140,42 @@ static void test_columns(void **state)
     finish(&r);
 }
 
+/* Elements are what their domain stands for; what cannot be split at commas or has a JSON of its
+ * own is refused. */
+static void test_arrays_and_casts_to_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        weir_ty ty, elem;
+    } cases[] = {{"plain", WEIR_TY_ARRAY, WEIR_TY_INT4},
+                 {"positives", WEIR_TY_ARRAY, WEIR_TY_NUMERIC},
+                 {"moods", WEIR_TY_ARRAY, WEIR_TY_ENUM},
+                 {"points", WEIR_TY_ARRAY, WEIR_TY_OTHER},
+                 {"whole", WEIR_TY_ARRAY, WEIR_TY_INT4},
+                 {"rows", WEIR_TY_UNKNOWN, 0},
+                 {"boxes", WEIR_TY_UNKNOWN, 0},
+                 {"vec", WEIR_TY_UNKNOWN, 0},
+                 {"oids", WEIR_TY_UNKNOWN, 0},
+                 {"pairs", WEIR_TY_UNKNOWN, 0},
+                 {"jsons", WEIR_TY_UNKNOWN, 0},
+                 {"tone", WEIR_TY_UNKNOWN, 0},
+                 {"tones", WEIR_TY_UNKNOWN, 0},
+                 {"hue", WEIR_TY_UNKNOWN, 0},
+                 {"hues", WEIR_TY_UNKNOWN, 0}};
+    run r;
+    start(&r, "weir");
+    const weir_cat_table *t = find(&r, NULL, "arrays");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const weir_cat_col *c = col(t, cases[i].name);
+        if (c->type.ty != cases[i].ty ||
+            (c->type.ty == WEIR_TY_ARRAY && c->type.elem != cases[i].elem)) {
+            fail_msg("%s: %d of %d", cases[i].name, c->type.ty, c->type.elem);
+        }
+    }
+    finish(&r);
+}
+
 static void test_indexes(void **state)
 {
     (void)state;
@@ -496,15 +532,11 @@ static void test_lost_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_indexes),
-        cmocka_unit_test(test_relations),
-        cmocka_unit_test(test_models),
-        cmocka_unit_test(test_expressions),
-        cmocka_unit_test(test_disagreement),
-        cmocka_unit_test(test_inside_transaction),
-        cmocka_unit_test(test_literals),
-        cmocka_unit_test(test_lost_connection),
+        cmocka_unit_test(test_columns),      cmocka_unit_test(test_arrays_and_casts_to_json),
+        cmocka_unit_test(test_indexes),      cmocka_unit_test(test_relations),
+        cmocka_unit_test(test_models),       cmocka_unit_test(test_expressions),
+        cmocka_unit_test(test_disagreement), cmocka_unit_test(test_inside_transaction),
+        cmocka_unit_test(test_literals),     cmocka_unit_test(test_lost_connection),
     };
     return cmocka_run_group_tests_name("compile_pg", tests, up, down);
 }

@@ -74,6 +74,45 @@ static void query_gives_rows_nulls_and_pinned_settings(void **state)
     weir_pg_rows_free(rows);
 }
 
+/* What a role is set to for its people changes neither what our SQL means nor how long it may
+ * take. */
+static void settings_of_the_role_do_not_matter(void **state)
+{
+    fix *f = *state;
+    weir_pg_rows *rows = NULL;
+    weir_pg *pg = NULL;
+    assert_int_equal(weir_pg_script(f->pg,
+                                    "CREATE ROLE odd SUPERUSER LOGIN; "
+                                    "ALTER ROLE odd SET standard_conforming_strings = off; "
+                                    "ALTER ROLE odd SET transform_null_equals = on; "
+                                    "ALTER ROLE odd SET quote_all_identifiers = on; "
+                                    "ALTER ROLE odd SET array_nulls = off; "
+                                    "ALTER ROLE odd SET statement_timeout = 50; "
+                                    "ALTER ROLE odd SET client_encoding = 'LATIN1'; "
+                                    "ALTER ROLE odd SET datestyle = 'German'",
+                                    &f->err),
+                     WEIR_OK);
+    char uri[400];
+    (void)snprintf(uri, sizeof uri, "%s&user=odd", server.uri);
+    weir_pg_conf conf = {.uri = uri};
+    assert_int_equal(weir_pg_open(&pg, &conf, &f->err), WEIR_OK);
+    assert_int_equal(
+        weir_pg_query(pg,
+                      "SELECT 'a\\b', NULL::int = NULL, 'int4in'::regproc, '{NULL}'::text[], "
+                      "pg_sleep(0.1), 'é', date '2024-02-29'",
+                      0, NULL, &rows, &f->err),
+        WEIR_OK);
+    assert_string_equal(weir_pg_valuez(rows, 0, 0), "a\\b");
+    assert_true(weir_pg_isnull(rows, 0, 1));
+    assert_string_equal(weir_pg_valuez(rows, 0, 2), "int4in");
+    assert_string_equal(weir_pg_valuez(rows, 0, 3), "{NULL}");
+    assert_string_equal(weir_pg_valuez(rows, 0, 5), "é");
+    assert_string_equal(weir_pg_valuez(rows, 0, 6), "2024-02-29");
+    weir_pg_rows_free(rows);
+    weir_pg_close(pg);
+    assert_int_equal(weir_pg_script(f->pg, "DROP ROLE odd", &f->err), WEIR_OK);
+}
+
 static void server_error_has_state_position_and_fields(void **state)
 {
     fix *f = *state;
@@ -308,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(query_gives_rows_nulls_and_pinned_settings),
+        T(settings_of_the_role_do_not_matter),
         T(server_error_has_state_position_and_fields),
         T(script_names_the_line),
         T(stream_can_be_left_in_the_middle),
