@@ -24,12 +24,8 @@ enum {
     LOOK_AGAIN_MS = 1000,
     OPERATOR_MS = 5000,
     LAST_DRAIN_MS = 5000,
-    GATHER_FROM = 32, /* events of the open transaction */
     PERSIST_MS = 1000,
     PERSIST_ASKED_MS = 20,
-    BUCKET_MS = 4,
-    FLOOD = 200, /* messages in the last one to two buckets */
-    GATHER_NS = 200000,
 };
 
 /* --- feedback
@@ -227,58 +223,61 @@ static weir_rc on_message(brg_reader *rd, const weir_pgrepl_msg *m, weir_error *
     brg_schedule_arrived(&rd->schedule, pgo.kind == WEIR_PGO_COMMIT, now);
     if (pgo.kind == WEIR_PGO_COMMIT) {
         atomic_store(&rd->s->last_tx_ms, now);
+    } else if (pgo.kind == WEIR_PGO_BEGIN) {
+        brg_gather_began(&rd->gather, pgo.u.begin.commit_us);
     }
     return brg_assembler_feed(rd->as, &pgo, err);
 }
 
-/* In the middle of a transaction of some size, or in a flood of any, the rest is on its way in many
- * small pieces, and none of it is of use before the last: letting it gather for a moment saves a
- * wake-up per row, which leaves the core to the server. */
-static void let_gather(void)
+static void clear_wake(brg_reader *rd)
 {
-    struct timespec ts = {0, GATHER_NS};
-    (void)nanosleep(&ts, NULL);
+    uint64_t n;
+    ssize_t k = read(rd->s->wake_fd, &n, sizeof n);
+    (void)k;
+}
+
+/* Also while input gathers others may want the thread. */
+static void let_gather(brg_reader *rd)
+{
+    bool loopback = weir_pgrepl_loopback(rd->repl);
+    int64_t now_us = weir_wall_us() - WEIR_PG_EPOCH_US;
+    int64_t ns =
+        brg_gather_pause_ns(&rd->gather, loopback, brg_assembler_tx_events(rd->as), now_us);
+    if (ns > 0) {
+        struct timespec ts = {0, ns};
+        struct pollfd pf = {rd->s->wake_fd, POLLIN, 0};
+        if (ppoll(&pf, 1, &ts, NULL) > 0) {
+            clear_wake(rd);
+        }
+    }
 }
 
 static void wait_for_input(brg_reader *rd)
 {
-    if (brg_assembler_tx_events(rd->as) >= GATHER_FROM || rd->bucket + rd->bucket_before >= FLOOD) {
-        let_gather();
-    }
+    let_gather(rd);
     struct pollfd pf[2] = {{weir_pgrepl_fd(rd->repl), POLLIN, 0}, {rd->s->wake_fd, POLLIN, 0}};
     int64_t ms = brg_schedule_wait_ms(&rd->schedule, weir_mono_ms());
     (void)poll(pf, 2, (int)ms);
     if (pf[1].revents & POLLIN) {
-        uint64_t n;
-        ssize_t k = read(rd->s->wake_fd, &n, sizeof n);
-        (void)k;
+        clear_wake(rd);
     }
-}
-
-static void count_messages(brg_reader *rd, unsigned n)
-{
-    int64_t bucket_ms = weir_mono_ms() / BUCKET_MS;
-    if (bucket_ms != rd->bucket_ms) {
-        rd->bucket_before = bucket_ms == rd->bucket_ms + 1 ? rd->bucket : 0;
-        rd->bucket = 0;
-        rd->bucket_ms = bucket_ms;
-    }
-    rd->bucket += n;
 }
 
 static weir_rc one_round(brg_reader *rd, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
-    int n = 0;
+    unsigned n = 0;
+    size_t bytes = 0;
     while (n < BURST && rc == WEIR_OK) {
         weir_pgrepl_msg m;
         rc = weir_pgrepl_next(rd->repl, &m, err);
         if (rc == WEIR_OK) {
             n++;
+            bytes += m.data.n;
             rc = on_message(rd, &m, err);
         }
     }
-    count_messages(rd, (unsigned)n);
+    brg_gather_read(&rd->gather, n, bytes, weir_mono_ms());
     bool drained = rc == WEIR_E_AGAIN;
     rc = drained ? WEIR_OK : rc;
     atomic_store(&rd->s->last_read_ms, weir_mono_ms());
@@ -325,6 +324,7 @@ static weir_rc stream(brg_reader *rd, weir_error *err)
     }
     rd->flowing = true;
     brg_schedule_init(&rd->schedule, weir_mono_ms());
+    brg_gather_init(&rd->gather);
     brg_set_state(rd->s, BRG_STREAMING, NULL);
     while (rc == WEIR_OK && !brg_stopping(rd->s)) {
         rc = one_round(rd, err);

@@ -7,6 +7,7 @@
 #ifndef WEIR_BRIDGE_READER_H
 #define WEIR_BRIDGE_READER_H
 
+#include "bridge/gather.h"
 #include "bridge/port.h"
 #include "bridge/schedule.h"
 #include "libweir/io/pgrepl.h"
@@ -21,9 +22,7 @@ typedef struct brg_reader {
     weir_pgrepl *repl; /* NULL: not connected */
     bool flowing;      /* the stream runs: feedback is possible */
     weir_arena *a;     /* one message */
-    int64_t
-        bucket_ms; /* messages counted in slices of time, to know a flood from single commands */
-    unsigned bucket, bucket_before;
+    brg_gather gather;
     weir_cursor persisted; /* the last head handed to the writer, */
     int64_t persisted_ms;  /* and when an idle one was */
 } brg_reader;

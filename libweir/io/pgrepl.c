@@ -2,7 +2,9 @@
  * never waits. */
 #include "libweir/io/pgrepl.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "libweir/base/buf.h"
 #include "libweir/base/clock.h"
@@ -10,14 +12,44 @@
 #include "libweir/base/xalloc.h"
 #include "libweir/io/pg_priv.h"
 
-enum { COMMAND_MAX_MS = 30000, END_MAX_MS = 5000, FEEDBACK_BYTES = 34, COMMAND_MAX_BYTES = 4096 };
+enum {
+    COMMAND_MAX_MS = 30000,
+    END_MAX_MS = 5000,
+    FEEDBACK_BYTES = 34,
+    COMMAND_MAX_BYTES = 4096,
+    LOOPBACK_BUFFER_BYTES = 32 << 10
+};
 
 struct weir_pgrepl {
     PGconn *conn;
     char *row;    /* what next() lent out */
     bool unsent;  /* feedback bytes wait in libpq's buffer */
     bool flowing; /* START_REPLICATION was accepted */
+    bool loopback;
 };
+
+static bool is_loopback(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+    if (getpeername(fd, (struct sockaddr *)&ss, &n) != 0) {
+        return false;
+    }
+    if (ss.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
+        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
+    return ss.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+/* On any other way the buffer is the kernel's to size: a small one would throttle a long way. */
+static void narrow_loopback(weir_pgrepl *r)
+{
+    const int bytes = LOOPBACK_BUFFER_BYTES;
+    r->loopback = is_loopback(PQsocket(r->conn)) &&
+                  setsockopt(PQsocket(r->conn), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0;
+}
 
 weir_rc weir_pgrepl_open(weir_pgrepl **out, const char *uri, const char *application_name,
                          weir_error *err)
@@ -35,6 +67,7 @@ weir_rc weir_pgrepl_open(weir_pgrepl **out, const char *uri, const char *applica
     }
     weir_pgrepl *r = weir_xcalloc(1, sizeof *r);
     r->conn = conn;
+    narrow_loopback(r);
     *out = r;
     return WEIR_OK;
 }
@@ -346,6 +379,11 @@ weir_rc weir_pgrepl_next(weir_pgrepl *r, weir_pgrepl_msg *out, weir_error *err)
 int weir_pgrepl_fd(const weir_pgrepl *r)
 {
     return PQsocket(r->conn);
+}
+
+bool weir_pgrepl_loopback(const weir_pgrepl *r)
+{
+    return r->loopback;
 }
 
 static char *put_u64(char *p, uint64_t v)

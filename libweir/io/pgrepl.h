@@ -47,6 +47,9 @@ typedef struct weir_pgrepl_msg {
  * ended the stream. */
 WEIR_MUST_CHECK weir_rc weir_pgrepl_next(weir_pgrepl *r, weir_pgrepl_msg *out, weir_error *err);
 int weir_pgrepl_fd(const weir_pgrepl *r);
+/* A TCP connection within this machine. Its receive buffer is kept small, so that a reader that
+ * pauses makes the server's kernel collect rows instead of sending each. */
+bool weir_pgrepl_loopback(const weir_pgrepl *r);
 /* Does not wait for the network; flushed must be durable. */
 WEIR_MUST_CHECK weir_rc weir_pgrepl_feedback(weir_pgrepl *r, uint64_t written, uint64_t flushed,
                                              bool request_reply, weir_error *err);
