@@ -19,6 +19,7 @@ typedef struct seat {
 struct rsvc_service {
     rsvc_meters *meters;
     weir_auth *auth;
+    weir_tls *tls;
     seat *seats;
     unsigned n;
     int port;
@@ -46,8 +47,9 @@ static weir_rc probe_port(rsvc_service *s, const weir_settings *settings, weir_l
     weir_http_conf conf = {.listen = settings->read_listen,
                            .port = (int)settings->read_port,
                            .connections_max = 1,
+                           .tls = s->tls,
                            .handler = never_called};
-    weir_rc rc = weir_gate_listen(s->auth, settings, "read.listen", &conf, err);
+    weir_rc rc = weir_gate_listen(s->auth, "read.listen", &conf, err);
     if (rc == WEIR_OK) {
         rc = weir_http_open(&probe, l, &conf, err);
     }
@@ -77,6 +79,7 @@ static weir_rc open_seat(rsvc_service *s, unsigned i, const weir_settings *setti
         const rsvc_worker_conf conf = {.settings = settings,
                                        .meters = s->meters,
                                        .auth = s->auth,
+                                       .tls = s->tls,
                                        .loop = k->loop,
                                        .port = s->port,
                                        .shared_port = s->n > 1,
@@ -100,6 +103,9 @@ weir_rc rsvc_service_open(rsvc_service **out, const weir_settings *settings, wei
     s->n = settings->read_threads > 0 ? (unsigned)settings->read_threads : cores();
     s->seats = weir_xcalloc(s->n, sizeof *s->seats);
     weir_rc rc = weir_auth_open(&s->auth, settings, s->meters->all, err);
+    if (rc == WEIR_OK) {
+        rc = weir_gate_certificate(&s->tls, settings, s->meters->all, err);
+    }
     if (rc == WEIR_OK) {
         rc = probe_port(s, settings, main_loop, err);
     }
@@ -132,6 +138,7 @@ unsigned rsvc_service_threads(const rsvc_service *s)
 void rsvc_service_reload(rsvc_service *s)
 {
     weir_auth_reload(s->auth, true);
+    weir_tls_look(s->tls, true);
 }
 
 static void stop_worker(void *worker)
@@ -164,6 +171,7 @@ void rsvc_service_close(rsvc_service *s)
             weir_loop_free(s->seats[i].loop);
         }
     }
+    weir_tls_close(s->tls);
     weir_auth_close(s->auth);
     rsvc_meters_free(s->meters);
     free(s->seats);

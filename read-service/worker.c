@@ -12,7 +12,7 @@
 #include "read-service/worker_priv.h"
 
 enum { STOP_GRACE_MS = 3000, STOP_END_MS = 8000, STOP_CALM_TURNS = 3 };
-enum { AUTH_LOOK_MS = 1000, BODY_MAX_BYTES = 4096, HEADER_MAX_BYTES = 12 * 1024 };
+enum { FILES_LOOK_MS = 1000, BODY_MAX_BYTES = 4096, HEADER_MAX_BYTES = 12 * 1024 };
 
 /* --- Redis
  * ------------------------------------------------------------------------------------------------------------
@@ -142,9 +142,10 @@ static void on_tick(void *arg)
             poll_position(w);
         }
     }
-    if (w->conf.index == 0 && now_ms - w->auth_ms >= AUTH_LOOK_MS) {
-        w->auth_ms = now_ms;
+    if (w->conf.index == 0 && now_ms - w->files_ms >= FILES_LOOK_MS) {
+        w->files_ms = now_ms;
         weir_auth_reload(w->conf.auth, false);
+        weir_tls_look(w->conf.tls, false);
     }
     if (w->stopping) {
         stop_step(w, now_ms);
@@ -171,9 +172,10 @@ static weir_rc open_http(rsvc_worker *w, weir_error *err)
                                HEADER_MAX_BYTES, /* its pool is zeroed for each request */
                            .connections_max = (unsigned)s->read_connections_max,
                            .idle_timeout_s = (int)((s->read_request_timeout_ms + 999) / 1000),
+                           .tls = w->conf.tls,
                            .handler = rsvc_route,
                            .arg = w};
-    weir_rc rc = weir_gate_listen(w->conf.auth, s, "read.listen", &conf, err);
+    weir_rc rc = weir_gate_listen(w->conf.auth, "read.listen", &conf, err);
     if (rc == WEIR_OK) {
         rc = weir_http_open(&w->http, w->l, &conf, err);
     }

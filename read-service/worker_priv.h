@@ -94,7 +94,7 @@ struct rsvc_worker {
     uint64_t batches;
     weir_loop_timer *tick, *deadline;
     int64_t deadline_armed_ms;
-    int64_t auth_ms; /* when the files of [auth] were looked at */
+    int64_t files_ms; /* when the files of [auth] and [tls] were looked at */
     bool stopping;
     int64_t stop_ms;
     int calm;

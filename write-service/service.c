@@ -12,7 +12,7 @@
 
 enum {
     TICK_MS = 100,
-    AUTH_LOOK_MS = 1000,          /* so often the files of [auth] are looked at */
+    FILES_LOOK_MS = 1000,         /* so often the files of [auth] and [tls] are looked at */
     HEADER_MAX_BYTES = 16 * 1024, /* cleared for each request */
     STOP_TICK_MS = 10,
     STOP_FINISH_MS = 8000, /* what was accepted may take so long */
@@ -75,9 +75,10 @@ static void on_tick(void *arg)
     wsvc_service *s = arg;
     wsvc_submit_watch_clients(s);
     wsvc_submit_deadlines(s);
-    if (weir_mono_ms() - s->auth_ms >= AUTH_LOOK_MS) {
-        s->auth_ms = weir_mono_ms();
+    if (weir_mono_ms() - s->files_ms >= FILES_LOOK_MS) {
+        s->files_ms = weir_mono_ms();
         weir_auth_reload(s->auth, false);
+        weir_tls_look(s->tls, false);
     }
 }
 
@@ -135,9 +136,13 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
         c->postgres_uri, "weir-write catalog", c->write_idempotency_keep_ms, s->loop, on_seen, s};
     weir_rc rc = weir_auth_open(&s->auth, c, s->metrics, err);
     if (rc == WEIR_OK) {
-        rc = weir_gate_listen(s->auth, c, "write.listen", &http, err);
+        rc = weir_gate_listen(s->auth, "write.listen", &http, err);
     }
     if (rc == WEIR_OK) {
+        rc = weir_gate_certificate(&s->tls, c, s->metrics, err);
+    }
+    if (rc == WEIR_OK) {
+        http.tls = s->tls;
         rc = weir_http_open(&s->http, s->loop, &http, err);
     }
     if (rc == WEIR_OK && c->write_nng[0]) {
@@ -195,6 +200,7 @@ weir_rc wsvc_service_open(wsvc_service **out, const weir_settings *settings, wei
 void wsvc_service_reload(wsvc_service *s)
 {
     weir_auth_reload(s->auth, true);
+    weir_tls_look(s->tls, true);
 }
 
 int wsvc_service_port(const wsvc_service *s)
@@ -275,6 +281,7 @@ bool wsvc_service_close(wsvc_service *s)
     wsvc_catalog_free(s->catalog);
     wsvc_registry_free(s->registry);
     weir_health_free(s->health);
+    weir_tls_close(s->tls);
     weir_auth_close(s->auth);
     weir_metrics_free(s->metrics);
     free(s);

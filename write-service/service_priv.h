@@ -44,7 +44,8 @@ struct wsvc_service {
     weir_metrics *metrics;
     weir_health *health;
     weir_auth *auth;
-    int64_t auth_ms; /* when its files were looked at */
+    weir_tls *tls;    /* NULL: no TLS */
+    int64_t files_ms; /* when the files of both were looked at */
     wsvc_watch *watch;
     wsvc_pool *pool;
     wsvc_registry *registry;

@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "libweir/auth/grant.h"
 #include "libweir/auth/jwt.h"
@@ -19,6 +18,7 @@
 #include "libweir/base/buf.h"
 #include "libweir/base/log.h"
 #include "libweir/base/map.h"
+#include "libweir/base/stamp.h"
 #include "libweir/base/str.h"
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
@@ -30,12 +30,6 @@ enum {
     SCOPE_HEX = 32,
     SECOND_US = 1000000
 };
-
-/* What is known of a file without reading it; all zero: it is not there. */
-typedef struct stamp {
-    int64_t mtime_s, mtime_ns, size;
-    uint64_t inode;
-} stamp;
 
 typedef struct auth_set {
     atomic_int refs;
@@ -73,27 +67,12 @@ struct weir_auth {
     weir_rates *rates;
     weir_monitor *mon; /* guards set and cache */
     auth_set *set;
-    weir_map *cache;        /* digest of the token → remembered */
-    stamp keys_at, jwks_at; /* reload's own */
+    weir_map *cache;             /* digest of the token → remembered */
+    weir_stamp keys_at, jwks_at; /* reload's own */
     weir_metric *m_keys, *m_tokens, *m_refused[WHY_COUNT];
 };
 
 /* --- the files --- */
-
-static stamp look(const char *path)
-{
-    struct stat st;
-    if (!path[0] || stat(path, &st) != 0) {
-        return (stamp){0};
-    }
-    return (stamp){st.st_mtim.tv_sec, st.st_mtim.tv_nsec, st.st_size, st.st_ino};
-}
-
-static bool same_stamp(const stamp *x, const stamp *y)
-{
-    return x->mtime_s == y->mtime_s && x->mtime_ns == y->mtime_ns && x->size == y->size &&
-           x->inode == y->inode;
-}
 
 static void set_unref(auth_set *set)
 {
@@ -165,7 +144,8 @@ static weir_rc reload(weir_auth *auth, weir_error *err)
 {
     auth_set *fresh = NULL;
     /* Looked at before they are read: what changes meanwhile is seen the next time. */
-    stamp keys_at = look(auth->s->auth_keys), jwks_at = look(auth->s->auth_jwt_keys);
+    weir_stamp keys_at = weir_stamp_of(auth->s->auth_keys),
+               jwks_at = weir_stamp_of(auth->s->auth_jwt_keys);
     weir_rc rc = load(auth, &fresh, err);
     auth->keys_at = keys_at;
     auth->jwks_at = jwks_at;
@@ -189,8 +169,10 @@ void weir_auth_reload(weir_auth *auth, bool force)
     if (!auth->on) {
         return;
     }
-    stamp keys_at = look(auth->s->auth_keys), jwks_at = look(auth->s->auth_jwt_keys);
-    if (!force && same_stamp(&keys_at, &auth->keys_at) && same_stamp(&jwks_at, &auth->jwks_at)) {
+    weir_stamp keys_at = weir_stamp_of(auth->s->auth_keys),
+               jwks_at = weir_stamp_of(auth->s->auth_jwt_keys);
+    if (!force && weir_stamp_same(&keys_at, &auth->keys_at) &&
+        weir_stamp_same(&jwks_at, &auth->jwks_at)) {
         return;
     }
     if (reload(auth, &err) != WEIR_OK) {

@@ -38,8 +38,8 @@ static bool stays_here(const char *host)
     return here;
 }
 
-weir_rc weir_gate_listen(const weir_auth *auth, const weir_settings *s, const char *option,
-                         weir_http_conf *http, weir_error *err)
+weir_rc weir_gate_listen(const weir_auth *auth, const char *option, weir_http_conf *http,
+                         weir_error *err)
 {
     if (!weir_auth_on(auth) && !stays_here(http->listen)) {
         return weir_fail(err, WEIR_E_DENIED, 0,
@@ -48,15 +48,23 @@ weir_rc weir_gate_listen(const weir_auth *auth, const weir_settings *s, const ch
                          "listen on 127.0.0.1",
                          option, http->listen);
     }
-    if (s->tls_cert[0] != '\0' && s->tls_key[0] == '\0') {
-        return weir_fail(err, WEIR_E_INPUT, 0, "tls.cert is set without tls.key");
-    }
-    http->tls_cert = s->tls_cert[0] ? s->tls_cert : NULL;
-    http->tls_key = s->tls_key[0] ? s->tls_key : NULL;
     if (weir_auth_on(auth)) { /* room for a token of WEIR_CREDENTIAL_MAX beside the other headers */
         http->header_max_bytes += 2 * WEIR_CREDENTIAL_MAX;
     }
     return WEIR_OK;
+}
+
+weir_rc weir_gate_certificate(weir_tls **out, const weir_settings *s, weir_metrics *ms,
+                              weir_error *err)
+{
+    *out = NULL;
+    if (!s->tls_cert[0]) {
+        return WEIR_OK;
+    }
+    if (!s->tls_key[0]) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "tls.cert is set without tls.key");
+    }
+    return weir_tls_open(out, s->tls_cert, s->tls_key, ms, err);
 }
 
 static void put_rate(weir_http_req *req, const weir_rate *rate)

@@ -12,11 +12,14 @@
 #include "libweir/auth/auth.h"
 #include "libweir/io/health.h"
 
-/* Where a service may listen and with which certificate: fills http->tls_cert and tls_key from s.
- * WEIR_E_DENIED: http->listen can be reached by other machines and nobody would be asked who he is;
- * err names the remedy. option: "write.listen". */
-WEIR_MUST_CHECK weir_rc weir_gate_listen(const weir_auth *auth, const weir_settings *s,
-                                         const char *option, weir_http_conf *http, weir_error *err);
+/* Where a service may listen. WEIR_E_DENIED: http->listen can be reached by other machines and
+ * nobody would be asked who he is; err names the remedy. option: "write.listen". */
+WEIR_MUST_CHECK weir_rc weir_gate_listen(const weir_auth *auth, const char *option,
+                                         weir_http_conf *http, weir_error *err);
+/* The certificate of [tls]; NULL without one. The caller closes it after the HTTP servers that have
+ * it; s is borrowed until then. */
+WEIR_MUST_CHECK weir_rc weir_gate_certificate(weir_tls **out, const weir_settings *s,
+                                              weir_metrics *ms, weir_error *err);
 
 /* true: the path was one of /healthz, /readyz, /status and /metrics, and is answered. */
 WEIR_MUST_CHECK bool weir_gate_health(weir_auth *auth, weir_health *health, weir_http_req *req);

@@ -27,10 +27,12 @@ static void drive(weir_http *h)
     h->resumed = false;
     unsigned long long wait_ms = 0;
     int runs = 0;
+    weir_http *before = weir_http_tls_enter(h);
     do {
         (void)MHD_run(h->daemon);
     } while (++runs < HTTP_RUNS_MAX && MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES &&
              wait_ms == 0);
+    (void)weir_http_tls_enter(before);
     h->running = false;
     if (runs == HTTP_RUNS_MAX) { /* let others have their turn, then go on at once */
         weir_loop_timer_arm(h->tick, 0, false);
@@ -78,6 +80,7 @@ static void on_tick(void *arg)
     weir_http *h = arg;
     unsigned long long wait_ms = 0;
     end_slow_peers(h, weir_mono_ms());
+    weir_http_tls_turn(h);
     drive(h);
     int64_t next_ms = HTTP_TICK_MS;
     if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES && wait_ms < HTTP_TICK_MS) {
@@ -99,6 +102,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
         }
         h->peers = p;
         h->nconns++;
+        weir_http_tls_begin(h, p);
         *socket_context = p;
     } else if (p) {
         *(p->prev ? &p->prev->next : &h->peers) = p->next;
@@ -106,6 +110,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
             p->next->prev = p->prev;
         }
         h->nconns--;
+        weir_http_tls_end(p);
         *socket_context = NULL;
         free(p);
     }
@@ -181,11 +186,10 @@ weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf
     h->conf.idle_timeout_s = conf->idle_timeout_s > 0 ? conf->idle_timeout_s : HTTP_IDLE_DEFAULT_S;
     h->conf.connections_max =
         connections_possible(conf->connections_max ? conf->connections_max : 1024);
-    h->conf.tls_cert = h->conf.tls_key = NULL;
     int fd = -1;
     const weir_listen at = {conf->listen, conf->port, conf->reuseport};
     http_tls tls;
-    weir_rc rc = weir_http_tls_read(&tls, conf, err);
+    weir_rc rc = weir_http_tls_options(h, &tls, err);
     if (rc != WEIR_OK) {
         goto out;
     }
@@ -196,15 +200,11 @@ weir_rc weir_http_open(weir_http **out, weir_loop *l, const weir_http_conf *conf
     h->daemon = start_daemon(h, fd, &tls);
     if (!h->daemon) {
         (void)close(fd);
-        rc = tls.flags ? weir_fail(err, WEIR_E_INPUT, 0,
-                                   "cannot use %s with %s: not a PEM certificate and its key",
-                                   conf->tls_cert, conf->tls_key)
-                       : weir_fail_errno(err, "cannot start the HTTP server");
+        rc = weir_fail_errno(err, "cannot start the HTTP server");
         goto out;
     }
     rc = attach(h, err);
 out:
-    weir_http_tls_fini(&tls);
     if (rc != WEIR_OK) {
         weir_http_close(h);
         h = NULL;
@@ -251,6 +251,7 @@ void weir_http_close(weir_http *h)
         weir_loop_off_turn(h->l, on_turn, h);
     }
     weir_loop_timer_free(h->tick);
+    weir_http_tls_fini(h);
     weir_http_pool_free(h);
     free(h);
 }

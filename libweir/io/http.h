@@ -10,6 +10,7 @@
 #include "libweir/base/arena.h"
 #include "libweir/base/metrics.h"
 #include "libweir/io/loop.h"
+#include "libweir/io/tls.h"
 
 typedef struct weir_http weir_http;
 typedef struct weir_http_req weir_http_req;
@@ -26,7 +27,8 @@ typedef struct weir_http_conf {
     size_t header_max_bytes; /* 0: 32 KiB */
     int idle_timeout_s; /* 0: 15; a request that does not arrive completely in this time ends */
     unsigned connections_max;
-    const char *tls_cert, *tls_key; /* PEM files; NULL: no TLS. Read by open */
+    weir_tls *tls; /* NULL: no TLS; borrowed until close. A renewed certificate holds within a
+                      second for new connections */
     weir_http_fn *handler;
     /* May be NULL. Asked behind the headers of a request with a large body: false, and it has
      * replied, and the body is not read. */

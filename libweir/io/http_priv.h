@@ -28,10 +28,13 @@ typedef enum http_peer_state {
     PEER_ANSWERING  /* request complete; no limit of ours */
 } http_peer_state;
 
+typedef struct http_cert http_cert;
+
 typedef struct http_peer {
     struct MHD_Connection *conn;
     http_peer_state state;
     int64_t since_ms;
+    http_cert *cert; /* the newest when it began; NULL: no TLS */
     struct http_peer *prev, *next;
 } http_peer;
 
@@ -79,24 +82,26 @@ struct weir_http {
     bool closing;   /* the handler's world may be gone: it is not called any more */
     unsigned nconns;
     http_peer *peers;
+    http_cert *certs_first, *certs_last; /* oldest in use … newest */
     weir_http_req *pending;
     size_t npending;
     weir_http_req *pool;
     size_t npool;
 };
 
-/* http_tls.c: what the library needs for TLS; the key lives as long as this does. */
+/* http_tls.c: what the library needs for TLS. */
 typedef struct http_tls {
     unsigned flags; /* 0: no TLS */
-    struct MHD_OptionItem options[4];
-    weir_arena *a;
-    char *key;
-    size_t key_bytes;
+    struct MHD_OptionItem options[3];
 } http_tls;
-/* Must be given to fini also after a failure. */
-WEIR_MUST_CHECK weir_rc weir_http_tls_read(http_tls *t, const weir_http_conf *conf,
-                                           weir_error *err);
-void weir_http_tls_fini(http_tls *t);
+WEIR_MUST_CHECK weir_rc weir_http_tls_options(weir_http *h, http_tls *out, weir_error *err);
+/* Whose certificate handshakes of this thread get from now on; returns who it was before. */
+weir_http *weir_http_tls_enter(weir_http *h);
+/* Takes the newest certificate, leaves those nobody uses. Not out of the library. */
+void weir_http_tls_turn(weir_http *h);
+void weir_http_tls_begin(weir_http *h, http_peer *p);
+void weir_http_tls_end(http_peer *p);
+void weir_http_tls_fini(weir_http *h); /* when no connection is left */
 
 /* http_req.c: a request object of the pool, and into it again. */
 weir_http_req *weir_http_req_new(weir_http *h);

@@ -8,6 +8,7 @@
 #include "libweir/base/str.h"
 #include "libweir/io/curl.h"
 #include "tests/support/authkeys.h"
+#include "tests/support/certs.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/writetest.h"
 
@@ -542,73 +543,17 @@ static void nothing_secret_is_told(void **state)
 
 /* --- TLS --- */
 
-static void run(const char *const *argv)
-{
-    fixture_proc *p = fixture_spawn(&wt_fx, "openssl", argv, NULL);
-    assert_non_null(p);
-    fixture_wait(&wt_fx, ended, p, 20000, "openssl");
-}
-
-/* A certificate authority of our own, and what it signed for 127.0.0.1. */
-static void make_certificates(const char *ca, const char *cert, const char *cert_key)
-{
-    char ca_key[200];
-    (void)snprintf(ca_key, sizeof ca_key, "%s/ca.key", wt_fx.dir);
-    const char *const authority[] = {"openssl",
-                                     "req",
-                                     "-x509",
-                                     "-newkey",
-                                     "ec",
-                                     "-pkeyopt",
-                                     "ec_paramgen_curve:prime256v1",
-                                     "-nodes",
-                                     "-days",
-                                     "2",
-                                     "-subj",
-                                     "/CN=test CA",
-                                     "-keyout",
-                                     ca_key,
-                                     "-out",
-                                     ca,
-                                     NULL};
-    const char *const server[] = {"openssl",
-                                  "req",
-                                  "-x509",
-                                  "-newkey",
-                                  "ec",
-                                  "-pkeyopt",
-                                  "ec_paramgen_curve:prime256v1",
-                                  "-nodes",
-                                  "-days",
-                                  "2",
-                                  "-subj",
-                                  "/CN=weir",
-                                  "-addext",
-                                  "subjectAltName=IP:127.0.0.1",
-                                  "-CA",
-                                  ca,
-                                  "-CAkey",
-                                  ca_key,
-                                  "-keyout",
-                                  cert_key,
-                                  "-out",
-                                  cert,
-                                  NULL};
-    run(authority);
-    run(server);
-    assert_int_equal(access(cert, R_OK), 0);
-}
-
 static void tls(void **state)
 {
     (void)state;
     fixture_need(&wt_fx);
     wt_service s;
-    char ca[160], cert[160], cert_key[160], more[600];
+    char ca[160], ca_key[160], cert[160], cert_key[160], more[600];
     (void)snprintf(ca, sizeof ca, "%s/ca.pem", wt_fx.dir);
+    (void)snprintf(ca_key, sizeof ca_key, "%s/ca.key", wt_fx.dir);
     (void)snprintf(cert, sizeof cert, "%s/cert.pem", wt_fx.dir);
     (void)snprintf(cert_key, sizeof cert_key, "%s/cert.key", wt_fx.dir);
-    make_certificates(ca, cert, cert_key);
+    certs_make(ca, ca_key, cert, cert_key);
     (void)snprintf(more, sizeof more, "[tls]\ncert=%s\nkey=%s\n", cert, cert_key);
     weir_curl_trust(ca);
     wt_start_tls(&s, "tls", wt_fx.pg.uri, more);
@@ -627,6 +572,9 @@ static void tls(void **state)
     weir_curl_trust(ca);
     a = wt_get(&s, "/healthz");
     wt_assert_status(200, &a);
+    certs_make(ca, ca_key, cert, cert_key); /* by another authority, so only the new one will do */
+    fixture_wait(&wt_fx, wt_is_up, &s, 10000, "weir-write to show the renewed certificate");
+    assert_int_equal(wt_metric(&s, "weir_tls_renewals_total{result=\"taken\"}"), 1);
     weir_curl_trust(NULL);
     assert_int_equal(fixture_stop(s.proc, 10000), 0);
 }
