@@ -12,7 +12,7 @@
 enum { FILE_MAX_BYTES = 64 << 20, FILE_MODE = 0644 };
 
 static const char deployed_sql[] =
-    "SELECT jsonb_pretty(jsonb_build_object('weir_contracts', 1, 'commands',"
+    "SELECT jsonb_pretty(jsonb_build_object('weir_contracts', 2, 'commands',"
     " coalesce(jsonb_object_agg(name, jsonb_build_object('args', args, 'result_type', result_type,"
     " 'result', coalesce(result -> 'anyOf' -> 0, result, '{}'))), '{}')))"
     " FROM weir.command_catalog, LATERAL (SELECT openapi #> '{post,responses,200,content,"

@@ -152,34 +152,73 @@ BEGIN
     RETURN weir.refusal('the body is not what this command takes', '');
 END $$;
 
--- What of a domain's CHECKs JSON Schema can say: comparisons with constants, lists of texts, lengths. The rest is left to PostgreSQL.
+-- What two sets of limits both allow.
+CREATE OR REPLACE FUNCTION weir.both_limits(x jsonb, y jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT x || y || jsonb_strip_nulls(jsonb_build_object(
+        'minimum', greatest(x -> 'minimum', y -> 'minimum'), 'exclusiveMinimum', greatest(x -> 'exclusiveMinimum', y -> 'exclusiveMinimum'),
+        'maximum', least(x -> 'maximum', y -> 'maximum'), 'exclusiveMaximum', least(x -> 'exclusiveMaximum', y -> 'exclusiveMaximum'),
+        'minLength', greatest(x -> 'minLength', y -> 'minLength'), 'maxLength', least(x -> 'maxLength', y -> 'maxLength'),
+        'enum', CASE WHEN x ? 'enum' AND y ? 'enum' THEN (SELECT coalesce(jsonb_agg(e), '[]') FROM jsonb_array_elements(x -> 'enum') e WHERE y -> 'enum' @> e) END,
+        'x-checks', CASE WHEN x ? 'x-checks' AND y ? 'x-checks' THEN (x -> 'x-checks') || (y -> 'x-checks') END));
+$$;
+
+-- What a piece of a CHECK says in JSON Schema: comparisons with constants, lists of texts, lengths. NULL: it cannot be said.
+CREATE OR REPLACE FUNCTION weir.check_limit(piece text, kind text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    m text[] := regexp_match(piece, '^VALUE (>=|>|<=|<) ''?(-?[0-9]{1,15}(?:\.[0-9]+)?)''?$');
+BEGIN
+    IF m IS NOT NULL AND kind = 'number' THEN
+        RETURN jsonb_build_object(CASE m[1] WHEN '>=' THEN 'minimum' WHEN '>' THEN 'exclusiveMinimum' WHEN '<=' THEN 'maximum'
+                                            ELSE 'exclusiveMaximum' END, m[2]::numeric);
+    END IF;
+    m := regexp_match(piece, '^(?:char_|character_)?lengthVALUE (>=|>|<=|<) ([0-9]{1,9})$');
+    IF m IS NOT NULL AND kind = 'string' THEN
+        RETURN jsonb_build_object(CASE WHEN m[1] LIKE '>%' THEN 'minLength' ELSE 'maxLength' END,
+                                  m[2]::int + CASE m[1] WHEN '>' THEN 1 WHEN '<' THEN -1 ELSE 0 END);
+    END IF;
+    IF kind = 'string' AND piece ~ '^VALUE = ANY ARRAY\[(''[^'']*''(, )?)+\]$' THEN
+        RETURN jsonb_build_object('enum', (SELECT jsonb_agg(x[1]) FROM regexp_matches(piece, '''([^'']*)''', 'g') x));
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A domain's CHECKs, as far as JSON Schema can say them; those it cannot say whole are listed as they are. PostgreSQL asks all of them.
 CREATE OR REPLACE FUNCTION weir.domain_limits(type oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    is_text boolean := weir.json_kind(type) = 'string';
-    limits  jsonb := '{}';
-    piece   text;
-    m       text[];
+    kind   text := weir.json_kind(type);
+    limits jsonb := '{}';
+    said   jsonb;
+    def    text;
+    piece  text;
+    whole  boolean;
 BEGIN
-    FOR piece IN SELECT translate(regexp_replace(p, '::[a-z][a-z ]*(\[\])?', '', 'g'), '()', '')
-                   FROM pg_constraint c, regexp_split_to_table(regexp_replace(pg_get_constraintdef(c.oid), '^CHECK ', ''), ' AND ') p
-                  WHERE c.contypid = type AND c.contype = 'c' AND pg_get_constraintdef(c.oid) !~ ' (OR|NOT|CASE) ' LOOP
-        m := regexp_match(piece, '^VALUE (>=|>|<=|<) ''?(-?[0-9]{1,15}(?:\.[0-9]+)?)''?$');
-        IF m IS NOT NULL AND weir.json_kind(type) = 'number' THEN
-            limits := limits || jsonb_build_object(CASE m[1] WHEN '>=' THEN 'minimum' WHEN '>' THEN 'exclusiveMinimum' WHEN '<=' THEN 'maximum'
-                                                             ELSE 'exclusiveMaximum' END, m[2]::numeric);
-        END IF;
-        m := regexp_match(piece, '^(?:char_|character_)?lengthVALUE (>=|>|<=|<) ([0-9]{1,9})$');
-        IF m IS NOT NULL AND is_text THEN
-            limits := limits || jsonb_build_object(CASE WHEN m[1] LIKE '>%' THEN 'minLength' ELSE 'maxLength' END,
-                                                   m[2]::int + CASE m[1] WHEN '>' THEN 1 WHEN '<' THEN -1 ELSE 0 END);
-        END IF;
-        IF is_text AND piece ~ '^VALUE = ANY ARRAY\[(''[^'']*''(, )?)+\]$' THEN
-            limits := limits || jsonb_build_object('enum', (SELECT jsonb_agg(x[1]) FROM regexp_matches(piece, '''([^'']*)''', 'g') x));
+    FOR def IN SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c WHERE c.contypid = type AND c.contype = 'c' ORDER BY c.conname LOOP
+        whole := def !~ ' (OR|NOT|CASE) ';
+        FOR piece IN SELECT translate(regexp_replace(p, '::[a-z][a-z ]*(\[\])?', '', 'g'), '()', '')
+                       FROM regexp_split_to_table(regexp_replace(def, '^CHECK ', ''), ' AND ') p WHERE whole LOOP
+            said := weir.check_limit(piece, kind);
+            whole := whole AND said IS NOT NULL;
+            limits := weir.both_limits(limits, coalesce(said, '{}'));
+        END LOOP;
+        IF NOT whole THEN
+            limits := weir.both_limits(limits, jsonb_build_object('x-checks', jsonb_build_array(def)));
         END IF;
     END LOOP;
     RETURN limits;
 END $$;
+
+-- What a modifier says: varchar(n), numeric(p, s); of other types their whole name.
+CREATE OR REPLACE FUNCTION weir.modifier_limits(type oid, modifier int) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN modifier < 0 THEN '{}'
+                WHEN type IN ('varchar'::regtype, 'bpchar'::regtype) THEN jsonb_build_object('maxLength', modifier - 4)
+                WHEN type = 'numeric'::regtype THEN jsonb_build_object('x-digits', ((modifier - 4) >> 16) - scale, 'x-scale', scale)
+                ELSE jsonb_build_object('x-type', format_type(type, modifier)) END
+      FROM (SELECT (((modifier - 4) & 2047) # 1024) - 1024) AS s(scale);
+$$;
 
 -- JSON Schema of a type, for /openapi.json. seen: the composites we are inside of.
 CREATE OR REPLACE FUNCTION weir.type_schema(type oid, seen oid[] DEFAULT '{}') RETURNS jsonb
@@ -189,9 +228,9 @@ DECLARE
 BEGIN
     SELECT * INTO t FROM pg_type WHERE pg_type.oid = type;
     IF t.typtype = 'd' THEN
-        RETURN weir.type_schema(t.typbasetype, seen) || weir.domain_limits(type) || jsonb_build_object('title', format_type(type, NULL))
-               || CASE WHEN t.typbasetype IN ('varchar'::regtype, 'bpchar'::regtype) AND t.typtypmod > 4
-                       THEN jsonb_build_object('maxLength', t.typtypmod - 4) ELSE '{}' END;
+        RETURN weir.both_limits(weir.both_limits(weir.type_schema(t.typbasetype, seen), weir.modifier_limits(t.typbasetype, t.typtypmod)),
+                                weir.domain_limits(type))
+               || jsonb_build_object('title', format_type(type, NULL)) || CASE WHEN t.typnotnull THEN '{"x-not-null":true}' ELSE '{}' END::jsonb;
     ELSIF t.typcategory = 'A' AND t.typelem <> 0 THEN
         RETURN jsonb_build_object('type', 'array', 'items', weir.or_null(weir.type_schema(t.typelem, seen)));
     ELSIF t.typtype = 'e' THEN
@@ -202,7 +241,8 @@ BEGIN
             RETURN jsonb_build_object('type', 'object', 'title', format_type(type, NULL));
         END IF;
         RETURN jsonb_build_object('type', 'object', 'title', format_type(type, NULL), 'additionalProperties', false, 'properties',
-            (SELECT coalesce(jsonb_object_agg(a.attname, weir.or_null(weir.type_schema(a.atttypid, seen || type))), '{}')
+            (SELECT coalesce(jsonb_object_agg(a.attname, weir.or_null(weir.both_limits(weir.type_schema(a.atttypid, seen || type),
+                                                                                  weir.modifier_limits(a.atttypid, a.atttypmod)))), '{}')
                FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped));
     END IF;
     RETURN CASE format_type(type, NULL)

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "migrations/deploy/limits.h"
+
 enum { TEXT_BYTES = 400, DEPTH_MAX = 32 };
 
 /* One place in the two contracts. A request's new type must take all that the old one took; a
@@ -13,6 +15,7 @@ typedef struct place {
     dep_changes *out;
     const char *command, *pointer;
     bool result;
+    bool old; /* the promise was saved before contracts told domains' rules */
 } place;
 
 static void add(const place *p, bool breaks, const char *fmt, ...) WEIR_PRINTF(3, 4);
@@ -143,20 +146,32 @@ static const weir_json *core(const weir_json *schema)
 }
 
 /* A domain whose values are listed in one of them only: an older Weir did not list them. */
-static bool same_domain(const weir_json *was, const weir_json *is, weir_arena *a)
+static bool unlisted(const place *p, const weir_json *was, const weir_json *is)
 {
+    weir_arena *a = p->a;
+    if (!p->old) {
+        return false;
+    }
     const char *from = text_of(was, "title", a), *to = text_of(is, "title", a);
     bool listed = weir_json_get(was, "enum") != NULL;
     return from[0] && strcmp(from, to) == 0 && listed != (weir_json_get(is, "enum") != NULL);
 }
 
-static void fits(const place *p, const weir_json *was, const weir_json *is, int depth)
+/* Values of the same kind, of which not the same are allowed. */
+static void limits_fit(const place *p, const weir_json *was, const weir_json *is)
 {
-    was = core(was);
-    is = core(is);
-    if (same_domain(was, is, p->a)) {
-        return;
+    char text[DEP_LIMIT_TEXT_BYTES];
+    bool told = !p->old; /* what is deployed always tells all of it */
+    if (!dep_limits_allow(p->result ? was : is, p->result ? is : was, p->result || told, text)) {
+        add(p, true, "%s: %s", p->result ? "no longer promised" : "newly required", text);
+    } else if (!dep_limits_allow(p->result ? is : was, p->result ? was : is, !p->result || told,
+                                 text)) {
+        add(p, false, "%s: %s", p->result ? "newly promised" : "no longer required", text);
     }
+}
+
+static void kinds_fit(const place *p, const weir_json *was, const weir_json *is, int depth)
+{
     const weir_json *wide = p->result ? was : is, *narrow = p->result ? is : was;
     const char *outer = kind(wide, p->a), *inner = kind(narrow, p->a);
     if (outer[0] == '\0' || depth > DEPTH_MAX) {
@@ -183,6 +198,20 @@ static void fits(const place *p, const weir_json *was, const weir_json *is, int 
         fits(&q, weir_json_get(was, "items"), weir_json_get(is, "items"), depth + 1);
     } else if (strcmp(outer, "object") == 0) {
         fields_fit(p, was, is, depth);
+    }
+}
+
+static void fits(const place *p, const weir_json *was, const weir_json *is, int depth)
+{
+    was = core(was);
+    is = core(is);
+    if (unlisted(p, was, is)) {
+        return;
+    }
+    size_t before = p->out->breaking;
+    kinds_fit(p, was, is, depth);
+    if (p->out->breaking == before) {
+        limits_fit(p, was, is);
     }
 }
 
@@ -277,17 +306,18 @@ static void command_fits(const place *p, const weir_json *was, const weir_json *
     }
 }
 
-static const weir_json *commands_of(const weir_json *doc)
+static const weir_json *commands_of(const weir_json *doc, int64_t *version)
 {
-    int64_t version = 0;
-    bool ok = weir_json_i64(doc, "weir_contracts", &version) && version == DEP_CONTRACT_VERSION;
+    bool ok = weir_json_i64(doc, "weir_contracts", version) &&
+              *version >= DEP_CONTRACT_VERSION_MIN && *version <= DEP_CONTRACT_VERSION;
     return ok ? weir_json_get(doc, "commands") : NULL;
 }
 
 weir_rc dep_contract_compare(const weir_json *was, const weir_json *is, weir_arena *a,
                              dep_changes *out, weir_error *err)
 {
-    const weir_json *old = commands_of(was), *now = commands_of(is);
+    int64_t version = 0, now_version = 0;
+    const weir_json *old = commands_of(was, &version), *now = commands_of(is, &now_version);
     if (!old || !now) {
         return weir_fail(err, WEIR_E_INPUT, 0,
                          "this is no contract file of version %d; write one with `weir contracts "
@@ -298,7 +328,7 @@ weir_rc dep_contract_compare(const weir_json *was, const weir_json *is, weir_are
     const weir_json *v;
     for (void *it = NULL; weir_json_next(old, &it, &name, &v);) {
         const weir_json *same = weir_json_get(now, name);
-        place p = {a, out, weir_arena_strdup(a, name), "", false};
+        place p = {a, out, weir_arena_strdup(a, name), "", false, version < DEP_CONTRACT_VERSION};
         if (same) {
             command_fits(&p, v, same);
         } else {
@@ -307,7 +337,7 @@ weir_rc dep_contract_compare(const weir_json *was, const weir_json *is, weir_are
     }
     for (void *it = NULL; weir_json_next(now, &it, &name, &v);) {
         if (!weir_json_get(old, name)) {
-            place p = {a, out, weir_arena_strdup(a, name), "", false};
+            place p = {a, out, weir_arena_strdup(a, name), "", false, false};
             add(&p, false, "a new command");
         }
     }

@@ -1,6 +1,6 @@
 /* contract.h - does a set of commands still keep what clients were promised? Pure.
  *
- * A contract is {"weir_contracts": 1, "commands": {name: {"args": [{"name", "type", "required",
+ * A contract is {"weir_contracts": 2, "commands": {name: {"args": [{"name", "type", "required",
  * "schema"}…], "result_type": …, "result": {JSON Schema}}}}. What clients send today must be
  * accepted, and what they are sent must be what they know; everything beyond that may change.
  */
@@ -9,7 +9,9 @@
 
 #include "libweir/codec/json.h"
 
-enum { DEP_CONTRACT_VERSION = 1 };
+/* A file of version 1 does not tell domains' rules (x-checks, x-not-null, …): tightened ones are
+ * not seen against it. */
+enum { DEP_CONTRACT_VERSION_MIN = 1, DEP_CONTRACT_VERSION = 2 };
 
 typedef struct dep_change {
     struct dep_change *next;

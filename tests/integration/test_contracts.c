@@ -7,11 +7,10 @@
 #include "libweir/base/str.h"
 #include "libweir/codec/json.h"
 #include "libweir/io/curl.h"
-#include "tests/support/app.h"
+#include "tests/support/cmdapp.h"
 #include "tests/support/oas.h"
 #include "tests/support/writetest.h"
 
-static const char *uri, *dir;
 static wt_service service;
 
 static const char schema_sql[] = "CREATE TYPE mood AS ENUM ('glad', 'sad');\n"
@@ -26,38 +25,6 @@ static const char all_sql[] =
     "RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('n', n, 'price', price, 'm', m, "
     "'e', e, 'tags', tags, 'b', b, 'd', d, 'j', j, 'flag', flag) $$;\n"
     "COMMENT ON FUNCTION command.all_kinds IS 'Gives back what it is given.';\n";
-
-static void put_file(const char *name, const char *text)
-{
-    weir_error err = {0};
-    const char *path = weir_arena_printf(wt_fx.a, "%s/%s", dir, name);
-    assert_rc(WEIR_OK, weir_file_write(path, weir_slice_z(text), 0644, &err), &err);
-}
-
-/* Exit code of a shell command with the CLI as $W and the app as $A. */
-static int sh(const char *command)
-{
-    const char *line = weir_arena_printf(wt_fx.a, "W=%s/weir A=%s; { %s; } >%s/out.txt 2>&1",
-                                         WEIR_BIN_DIR, dir, command, wt_fx.dir);
-    return orc_run(false, (const char *const[]){"sh", "-c", line, NULL});
-}
-
-static const char *output(void)
-{
-    weir_slice text;
-    weir_error err = {0};
-    const char *path = weir_arena_printf(wt_fx.a, "%s/out.txt", wt_fx.dir);
-    assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, wt_fx.a, &text, &err), &err);
-    return text.p;
-}
-
-static void run(int want, const char *command)
-{
-    int rc = sh(command);
-    if (rc != want) {
-        fail_msg("%s: exit %d, not %d: %s", command, rc, want, output());
-    }
-}
 
 static void refused(const char *body, const char *pointer)
 {
@@ -165,54 +132,145 @@ static const char put_sql[] = "CREATE OR REPLACE FUNCTION command.put(a int%s) R
 
 static void put_command(const char *more_args, const char *result)
 {
-    put_file("commands/put.sql", weir_arena_printf(wt_fx.a, put_sql, more_args, result, result));
-    run(0, "$W deploy $A --no-wait");
+    cmdapp_put("commands/put.sql", weir_arena_printf(wt_fx.a, put_sql, more_args, result, result));
+    cmdapp_deploy();
 }
 
 static void kept_or_broken(void **state)
 {
     (void)state;
     fixture_need(&wt_fx);
-    run(1, "$W contracts check $A");
-    assert_has(output(), "weir contracts save");
+    cmdapp_run(1, "$W contracts check $A");
+    assert_has(cmdapp_said(), "weir contracts save");
     put_command("", "int");
-    run(0, "$W contracts save $A");
-    run(0, "$W contracts check $A");
+    cmdapp_run(0, "$W contracts save $A");
+    cmdapp_run(0, "$W contracts check $A");
     put_command(", b int DEFAULT 1", "int");
-    run(0, "$W contracts check $A");
-    assert_has(output(), "put /b: a new field with a default");
+    cmdapp_run(0, "$W contracts check $A");
+    assert_has(cmdapp_said(), "put /b: a new field with a default");
     put_command(", b int", "int");
-    run(1, "$W contracts check $A");
-    assert_has(output(), "put /b: a new field that is required");
-    run(1, "$W contracts check $A --json");
-    assert_has(output(), "{\"breaking\":1,\"changes\":[{\"command\":\"put\",\"at\":\"/b\"");
+    cmdapp_run(1, "$W contracts check $A");
+    assert_has(cmdapp_said(), "put /b: a new field that is required");
+    cmdapp_run(1, "$W contracts check $A --json");
+    assert_has(cmdapp_said(), "{\"breaking\":1,\"changes\":[{\"command\":\"put\",\"at\":\"/b\"");
     put_command("", "bigint");
-    run(1, "$W contracts check $A");
-    assert_has(output(), "put result:");
-    run(0, "rm $A/commands/put.sql; $W deploy $A --no-wait");
-    run(1, "$W contracts check $A $A/contracts.json");
-    assert_has(output(), "put: the command was removed");
-    run(0, "$W contracts save $A $A/other.json && $W contracts check $A $A/other.json");
-    run(2, "$W contracts compare $A");
+    cmdapp_run(1, "$W contracts check $A");
+    assert_has(cmdapp_said(), "put result:");
+    cmdapp_run(0, "rm $A/commands/put.sql; $W deploy $A --no-wait");
+    cmdapp_run(1, "$W contracts check $A $A/contracts.json");
+    assert_has(cmdapp_said(), "put: the command was removed");
+    cmdapp_run(0, "$W contracts save $A $A/other.json && $W contracts check $A $A/other.json");
+    cmdapp_run(2, "$W contracts compare $A");
+}
+
+/* --- what a domain refuses ---------------------------------------------------------------------
+ */
+
+static int migration = 1;
+
+static void migrate(const char *sql)
+{
+    ++migration;
+    cmdapp_put(weir_arena_printf(wt_fx.a, "schema/%04d_more.sql", migration), sql);
+    cmdapp_deploy();
+}
+
+/* After this migration the contracts do not hold any more, at this place and for this reason. The
+ * next one is compared with what is now. */
+static void tightens(const char *sql, const char *where, const char *why)
+{
+    migrate(sql);
+    cmdapp_run(1, "$W contracts check $A");
+    assert_has(cmdapp_said(), where);
+    assert_has(cmdapp_said(), why);
+    cmdapp_run(0, "$W contracts save $A");
+}
+
+static void loosens(const char *sql)
+{
+    migrate(sql);
+    cmdapp_run(0, "$W contracts check $A");
+    cmdapp_run(0, "$W contracts save $A");
+}
+
+static void limits_of_domains(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    cmdapp_put(
+        "commands/limited.sql",
+        "CREATE OR REPLACE FUNCTION command.limited(qty amount, code code, paid money_amount, "
+        "note note, box "
+        "box_of, state state) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;\n");
+    migrate(
+        "CREATE DOMAIN amount AS int; CREATE DOMAIN code AS varchar(8); CREATE DOMAIN money_amount "
+        "AS numeric(10, 2); CREATE DOMAIN note AS text; CREATE TYPE box_of AS (label "
+        "varchar(9), n amount); CREATE TYPE state AS ENUM ('new', 'old');");
+    cmdapp_run(0, "$W contracts save $A");
+    cmdapp_run(0, "$W contracts check $A");
+    tightens("ALTER DOMAIN amount ADD CONSTRAINT bounds CHECK (VALUE > 0);",
+             "limited /qty:", "minimum 1, not -2147483648");
+    tightens(
+        "ALTER DOMAIN amount DROP CONSTRAINT bounds; ALTER DOMAIN amount ADD CONSTRAINT bounds "
+        "CHECK (VALUE >= 10);",
+        "limited /box/n:", "minimum 10, not 1");
+    loosens("ALTER DOMAIN amount DROP CONSTRAINT bounds; ALTER DOMAIN amount ADD CONSTRAINT bounds "
+            "CHECK (VALUE > 2);");
+    assert_has(cmdapp_said(), "saved");
+    tightens("ALTER DOMAIN amount ADD CHECK (VALUE % 2 = 0);", "limited /qty:", "VALUE % 2");
+    loosens("ALTER DOMAIN amount DROP CONSTRAINT amount_check;");
+    tightens("ALTER DOMAIN amount SET NOT NULL;", "limited /qty:", "never null");
+    loosens("ALTER DOMAIN amount DROP NOT NULL;");
+    tightens("ALTER DOMAIN note ADD CHECK (VALUE IN ('a', 'b'));",
+             "limited /note:", "it was string and is enum now");
+    loosens("ALTER DOMAIN note DROP CONSTRAINT note_check; ALTER DOMAIN note ADD CONSTRAINT n "
+            "CHECK (VALUE IN ('a', "
+            "'b', 'c'));");
+    tightens("ALTER DOMAIN note DROP CONSTRAINT n; ALTER DOMAIN note ADD CONSTRAINT n CHECK (VALUE "
+             "IN ('a', 'c'));",
+             "limited /note:", "\"b\" is no longer taken");
+    /* Types made anew; the commands over them go with them and come back from their file. */
+    static const char drop[] = "DROP FUNCTION command.limited; DROP FUNCTION IF EXISTS "
+                               "weir.run_limited; ";
+    tightens(weir_arena_printf(wt_fx.a, "%s%s", drop,
+                               "DROP DOMAIN code; CREATE DOMAIN code AS varchar(7);"),
+             "limited /code:", "at most so long: 7, not 8");
+    loosens(weir_arena_printf(wt_fx.a, "%s%s", drop,
+                              "DROP DOMAIN code; CREATE DOMAIN code AS varchar(70);"));
+    tightens(
+        weir_arena_printf(wt_fx.a, "%s%s", drop,
+                          "DROP DOMAIN money_amount; CREATE DOMAIN money_amount AS numeric(9, 2);"),
+        "limited /paid:", "digits before the point 7, not 8");
+    loosens(weir_arena_printf(wt_fx.a, "%s%s", drop,
+                              "DROP DOMAIN money_amount; CREATE DOMAIN money_amount AS numeric;"));
+    tightens(
+        weir_arena_printf(wt_fx.a, "%s%s", drop,
+                          "DROP TYPE box_of; CREATE TYPE box_of AS (label varchar(5), n amount);"),
+        "limited /box/label:", "at most so long: 5, not 9");
+    tightens(weir_arena_printf(wt_fx.a, "%s%s", drop,
+                               "DROP TYPE state; CREATE TYPE state AS ENUM ('new');"),
+             "limited /state:", "\"old\" is no longer taken");
+    loosens("ALTER TYPE state ADD VALUE 'older';");
+    cmdapp_run(0, "rm $A/commands/limited.sql; $W deploy $A --no-wait");
 }
 
 static void annotations(void **state)
 {
     (void)state;
     fixture_need(&wt_fx);
-    put_file("commands/turn.sql",
-             "-- @serialize_by account\nCREATE OR REPLACE FUNCTION command.turn(account int) "
-             "RETURNS int LANGUAGE sql AS $$ SELECT account $$;\n");
-    run(0, "$W deploy $A --no-wait");
+    cmdapp_put("commands/turn.sql",
+               "-- @serialize_by account\nCREATE OR REPLACE FUNCTION command.turn(account int) "
+               "RETURNS int LANGUAGE sql AS $$ SELECT account $$;\n");
+    cmdapp_deploy();
     wt_answer a = wt_post(&service, "turn", "{\"account\":1}");
     wt_assert_status(200, &a);
     a = wt_get(&service, "/commands");
     assert_has(a.body, "\"serialize_by\":\"account\"");
-    put_file("commands/turn.sql",
-             "-- @serialize_by acount\nCREATE OR REPLACE FUNCTION command.turn(account int) "
-             "RETURNS int LANGUAGE sql AS $$ SELECT account $$;\n");
-    run(1, "$W deploy $A --no-wait");
-    assert_has(output(), "@serialize_by acount");
+    cmdapp_put("commands/turn.sql",
+               "-- @serialize_by acount\nCREATE OR REPLACE FUNCTION command.turn(account int) "
+               "RETURNS int LANGUAGE sql AS $$ SELECT account $$;\n");
+    cmdapp_run(1, "$W deploy $A --no-wait");
+    assert_has(cmdapp_said(), "@serialize_by acount");
 }
 
 static int up(void **state)
@@ -224,33 +282,13 @@ static int up(void **state)
     if (wt_fx.missing[0]) {
         return 0;
     }
-    fixture_sql(&wt_fx, "CREATE DATABASE contract");
-    char *own = weir_arena_strdup(wt_fx.a, wt_fx.pg.uri);
-    char *db = NULL;
-    for (char *at = strstr(own, "/postgres"); at; at = strstr(at + 1, "/postgres")) {
-        db = at + 1; /* the last one; the first may be the user */
-    }
-    if (!db) {
+    if (cmdapp_up(WEIR_BIN_DIR, "contract") != 0) {
         return -1;
     }
-    memcpy(db, "contract", 8);
-    uri = own;
-    dir = weir_arena_printf(wt_fx.a, "%s/app", wt_fx.dir);
-    if (sh("mkdir -p $A/schema $A/commands") != 0) {
-        return -1;
-    }
-    put_file("weir.ini",
-             weir_arena_printf(wt_fx.a,
-                               "[app]\nname = kinds\n[postgres]\nuri = %s\n[redis]\nuri "
-                               "= redis://127.0.0.1:1\n",
-                               uri));
-    put_file("schema/0001_types.sql", schema_sql);
-    put_file("commands/all_kinds.sql", all_sql);
-    if (sh("$W deploy $A --no-wait") != 0) {
-        print_error("%s\n", output());
-        return -1;
-    }
-    wt_start(&service, "contract", uri, "");
+    cmdapp_put("schema/0001_types.sql", schema_sql);
+    cmdapp_put("commands/all_kinds.sql", all_sql);
+    cmdapp_deploy();
+    wt_start(&service, "contract", cmdapp_uri(), "");
     fixture_wait(&wt_fx, wt_is_ready, &service, 5000, "weir-write to be ready");
     return 0;
 }
@@ -261,6 +299,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_argument),
         cmocka_unit_test(the_document),
         cmocka_unit_test(kept_or_broken),
+        cmocka_unit_test(limits_of_domains),
         cmocka_unit_test(annotations),
     };
     return cmocka_run_group_tests_name("contracts", tests, up, wt_down);

@@ -7,19 +7,24 @@
 static weir_arena *arena;
 static const size_t ANY = SIZE_MAX; /* number of changes; breaking only yes or no */
 
-static weir_json *doc(const char *commands)
+static weir_json *doc_of(int version, const char *commands)
 {
     weir_json *j = NULL;
     weir_error err = {0};
     const char *text =
-        weir_arena_printf(arena, "{\"weir_contracts\":1,\"commands\":{%s}}", commands);
+        weir_arena_printf(arena, "{\"weir_contracts\":%d,\"commands\":{%s}}", version, commands);
     assert_rc(WEIR_OK, weir_json_parse(&j, weir_slice_z(text), &err), &err);
     return j;
 }
 
-static void compare(const char *was, const char *is, size_t n, size_t breaking)
+static weir_json *doc(const char *commands)
 {
-    weir_json *a = doc(was), *b = doc(is);
+    return doc_of(DEP_CONTRACT_VERSION, commands);
+}
+
+static void compare_with(int version, const char *was, const char *is, size_t n, size_t breaking)
+{
+    weir_json *a = doc_of(version, was), *b = doc(is);
     dep_changes out = {NULL, NULL, 0, 0};
     weir_error err = {0};
     assert_rc(WEIR_OK, dep_contract_compare(a, b, arena, &out, &err), &err);
@@ -33,6 +38,11 @@ static void compare(const char *was, const char *is, size_t n, size_t breaking)
     }
     weir_json_free(a);
     weir_json_free(b);
+}
+
+static void compare(const char *was, const char *is, size_t n, size_t breaking)
+{
+    compare_with(DEP_CONTRACT_VERSION, was, is, n, breaking);
 }
 
 #define ARG(name, type, required, schema)                                                          \
@@ -127,13 +137,74 @@ static void results(void **state)
     compare(CMD("", ENUM("\"x\",\"y\"")), CMD("", ENUM("\"x\"")), 0, 0);
 }
 
+static const char *of(const char *schema)
+{
+    return weir_arena_printf(arena, CMD(ARG("a", "d", "true", "%s"), "{}"), schema);
+}
+
+/* The tighter of two schemas of one domain: as an argument it may become the looser one, as a
+ * result the other way round. */
+static void tighter(const char *tight, const char *loose)
+{
+    compare(of(loose), of(tight), 1, 1);
+    compare(of(tight), of(loose), 1, 0);
+    compare(of(tight), of(tight), 0, 0);
+    const char *from = weir_arena_printf(arena, CMD("", "%s"), tight);
+    const char *to = weir_arena_printf(arena, CMD("", "%s"), loose);
+    compare(from, to, 1, 1);
+    compare(to, from, 1, 0);
+}
+
+#define D(type, limits) "{\"type\":\"" type "\",\"title\":\"d\"" limits "}"
+
+static void limits(void **state)
+{
+    (void)state;
+    tighter(D("integer", ",\"minimum\":5"), D("integer", ""));
+    tighter(D("integer", ",\"minimum\":5"), D("integer", ",\"minimum\":-5"));
+    tighter(D("number", ",\"exclusiveMinimum\":5"), D("number", ",\"minimum\":5"));
+    tighter(D("integer", ",\"maximum\":5"), D("integer", ",\"exclusiveMaximum\":7"));
+    tighter(D("number", ",\"maximum\":0.5,\"minimum\":0"), D("number", ",\"maximum\":0.75"));
+    compare(of(D("integer", ",\"exclusiveMinimum\":0")), of(D("integer", ",\"minimum\":1")), 0, 0);
+    tighter(D("string", ",\"maxLength\":5"), D("string", ",\"maxLength\":6"));
+    tighter(D("string", ",\"minLength\":1"), D("string", ""));
+    tighter(D("number", ",\"x-digits\":8,\"x-scale\":2"),
+            D("number", ",\"x-digits\":10,\"x-scale\":2"));
+    tighter(D("number", ",\"x-digits\":8,\"x-scale\":2"),
+            D("number", ",\"x-digits\":8,\"x-scale\":3"));
+    tighter(D("string", ",\"x-not-null\":true"), D("string", ""));
+    tighter(D("string", ",\"x-checks\":[\"CHECK (a)\",\"CHECK (b)\"]"),
+            D("string", ",\"x-checks\":[\"CHECK (a)\"]"));
+    tighter(D("string", ",\"x-type\":\"bit(3)\""), D("string", ""));
+    compare(of(D("string", ",\"x-checks\":[\"CHECK (a)\"]")),
+            of(D("string", ",\"x-checks\":[\"CHECK (b)\"]")), 1, 1);
+    compare(of(D("string", ",\"x-type\":\"bit(3)\"")), of(D("string", ",\"x-type\":\"bit(4)\"")), 1,
+            1);
+    /* A list of values where there was none. */
+    compare(of(D("string", "")), of(D("string", ",\"enum\":[\"x\"]")), 1, 1);
+    /* Within a composite, within a list. */
+    compare(of(LIST(OBJ("\"qty\":" D("integer", "")))),
+            of(LIST(OBJ("\"qty\":" D("integer", ",\"minimum\":1")))), 1, 1);
+}
+
+/* What a file of version 1 could not tell is not held against today's commands. */
+static void an_old_file(void **state)
+{
+    (void)state;
+    const char *was = of(D("string", ""));
+    compare_with(1, was, of(D("string", ",\"x-checks\":[\"CHECK (a)\"]")), 0, 0);
+    compare_with(1, was, of(D("string", ",\"x-not-null\":true")), 0, 0);
+    compare_with(1, was, of(D("string", ",\"enum\":[\"x\"]")), 0, 0);
+    compare_with(1, was, of(D("string", ",\"minLength\":1")), 1, 1);
+}
+
 static void no_contract(void **state)
 {
     (void)state;
     weir_json *a = NULL, *b = doc("");
     dep_changes out = {NULL, NULL, 0, 0};
     weir_error err = {0};
-    assert_rc(WEIR_OK, weir_json_parse(&a, WEIR_SLICE_LIT("{\"weir_contracts\":2}"), &err), &err);
+    assert_rc(WEIR_OK, weir_json_parse(&a, WEIR_SLICE_LIT("{\"weir_contracts\":3}"), &err), &err);
     assert_int_equal(dep_contract_compare(a, b, arena, &out, &err), WEIR_E_INPUT);
     weir_json_free(a);
     weir_json_free(b);
@@ -160,6 +231,8 @@ int main(void)
         cmocka_unit_test(types),
         cmocka_unit_test(enums_objects_and_lists),
         cmocka_unit_test(results),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(an_old_file),
         cmocka_unit_test(no_contract),
     };
     return cmocka_run_group_tests_name("contract", tests, up, down);
