@@ -14,6 +14,8 @@ typedef struct wsvc_conn_conf {
     int64_t lock_timeout_ms; /* of groups; 0: none */
 } wsvc_conn_conf;
 
+enum { WSVC_ROLE_BYTES = 64 };
+
 /* What identifies the server's history at some moment; kept from before a transaction, compared
  * after its loss. */
 typedef struct wsvc_history {
@@ -25,6 +27,7 @@ typedef struct wsvc_history {
 typedef struct wsvc_conn {
     weir_pg *pg;       /* in pipeline mode */
     bool async_commit; /* synchronous_commit=off: only the insert LSN lies behind our commit */
+    char roles[2 * WSVC_ROLE_BYTES]; /* current and session user, as the session began */
     wsvc_history history;
 } wsvc_conn;
 
@@ -37,7 +40,9 @@ void wsvc_conn_close(wsvc_conn *c);
 WEIR_MUST_CHECK weir_rc wsvc_conn_ask(wsvc_conn *c, const char *xid, const wsvc_history *before,
                                       wsvc_fate *fate, char position[WSVC_POSITION_BYTES],
                                       weir_error *err);
-/* The statement that gives the position of a reply. */
-const char *wsvc_conn_position_sql(const wsvc_conn *c);
+/* The statement behind a COMMIT; $1 is conn.roles. It gives the position of the reply and what of a
+ * session commands left behind, in words ("": nothing), and ends advisory locks. thorough: looks
+ * for prepared statements too, which costs more. */
+const char *wsvc_conn_end_sql(const wsvc_conn *c, bool thorough);
 
 #endif

@@ -12,6 +12,7 @@ enum {
     ANSWER_SLACK_MS = 3000,  /* beyond the statement timeout */
     SETTLE_MAX_MS = 10000,   /* how long a client in doubt waits for the truth */
     SETTLE_PAUSE_MS = 50,
+    LEFT_TOLD_MS = 60000,
     SLOW_MS = 10000,   /* so long commands are taken to be slow ones */
     PATIENT_TRIES = 3, /* then a command alone waits longer for a lock */
 };
@@ -207,6 +208,21 @@ static void watch_pace(wsvc_lane *l, size_t n, int64_t took_us)
     }
 }
 
+/* What a command left in the session must not reach the next one's: it goes with the connection. */
+static void begin_anew(wsvc_lane *l, const wsvc_txn *t)
+{
+    int64_t now_ms = weir_mono_ms();
+    weir_metric_add(l->pool->m_left, 1);
+    if (l->left_ms == 0 || now_ms - l->left_ms >= LEFT_TOLD_MS) {
+        l->left_ms = now_ms;
+        WEIR_WARN(
+            "WSVC-LEFT",
+            "commands=%zu first=%s left behind in the session: %s; the connection is made anew",
+            t->n, t->jobs[0]->call->name, t->left);
+    }
+    wsvc_lane_renew(l);
+}
+
 /* Runs jobs in one transaction; fills again with those that must run alone now. Returns how many.
  */
 static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
@@ -220,6 +236,9 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
     count_run(l, n, weir_mono_us() - start_us);
     watch_pace(l, n, t.wrappers_us);
     wsvc_fate fate = WSVC_FATE_COMMITTED;
+    if (end != WSVC_TXN_LOST && t.left[0]) {
+        begin_anew(l, &t);
+    }
     if (end == WSVC_TXN_LOST) {
         weir_metric_add(l->pool->m_lost, 1);
         wsvc_lane_disconnect(l);

@@ -51,6 +51,15 @@ void wsvc_lane_disconnect(wsvc_lane *l)
     wsvc_conn_close(&l->conn);
 }
 
+void wsvc_lane_renew(wsvc_lane *l)
+{
+    show(l, NULL);
+    wsvc_conn_close(&l->conn);
+    if (!wsvc_lane_connect(l)) {
+        set_up(l, false);
+    }
+}
+
 bool wsvc_lane_pause(wsvc_lane *l, int64_t ms)
 {
     int64_t until = weir_mono_ms() + ms;

@@ -20,6 +20,7 @@ typedef struct wsvc_lane {
     wsvc_job_list done; /* not yet handed back */
     weir_backoff backoff;
     int64_t slow_until_ms; /* see execute.c */
+    int64_t left_ms;       /* when it was told last that a command left something behind */
     bool complained;       /* the loss of PostgreSQL was logged */
     atomic_bool up;
     atomic_int_least64_t executed, groups, retried;
@@ -38,7 +39,7 @@ struct wsvc_pool {
     atomic_bool abandon;
     size_t n;
     wsvc_lane lanes[WSVC_LANES_MAX];
-    weir_metric *m_size[5], *m_exec, *m_lost, *m_unknown, *m_dropped;
+    weir_metric *m_size[5], *m_exec, *m_lost, *m_unknown, *m_dropped, *m_left;
 };
 
 void wsvc_lane_main(void *lane);
@@ -47,6 +48,8 @@ void wsvc_lane_execute(wsvc_lane *l, wsvc_job **jobs, size_t n);
 /* One try to connect. */
 WEIR_MUST_CHECK bool wsvc_lane_connect(wsvc_lane *l);
 void wsvc_lane_disconnect(wsvc_lane *l);
+/* Another session; where that succeeds the lane is up all the time. */
+void wsvc_lane_renew(wsvc_lane *l);
 /* Waits; false: the pool was abandoned meanwhile. */
 bool wsvc_lane_pause(wsvc_lane *l, int64_t ms);
 /* Hands what is done back to the loop. */

@@ -23,6 +23,9 @@ static void add_metrics(wsvc_pool *p)
     }
     p->m_exec = weir_histogram(ms, "weir_write_transaction_seconds",
                                "Time of one group transaction.", NULL);
+    p->m_left = weir_counter(
+        ms, "weir_write_sessions_left_total",
+        "Connections made anew because a command left something in the session.", NULL);
     p->m_lost = weir_counter(ms, "weir_write_lost_connections_total",
                              "Connections lost during a transaction.", NULL);
     p->m_unknown = weir_counter(ms, "weir_write_outcome_unknown_total",

@@ -1,6 +1,8 @@
 /* txn.c - one transaction of 1…n commands as a pipeline, and how it ended. */
 #include "write-service/txn.h"
 
+#include <stdio.h>
+
 #include "libweir/base/clock.h"
 #include "write-service/meta.h"
 
@@ -165,10 +167,15 @@ static weir_rc send_commit(wsvc_txn *t)
 {
     t->commit_sent = true; /* from here on it may have run */
     t->sync_sent = true;
+    bool thorough = t->n == 1 && t->jobs[0]->alone;
+    const char *params[] = {t->conn->roles};
     weir_rc rc = send0(t, ":commit", "COMMIT");
+    if (rc == WEIR_OK) { /* SET without LOCAL ends with the command, as the client sees it */
+        rc = send0(t, ":reset", "RESET ALL");
+    }
     if (rc == WEIR_OK) {
-        rc =
-            send0(t, t->conn->async_commit ? ":insert" : ":flush", wsvc_conn_position_sql(t->conn));
+        rc = weir_pg_pipe_send(t->conn->pg, thorough ? ":end_alone" : ":end",
+                               wsvc_conn_end_sql(t->conn, thorough), 1, params, NULL, &t->err);
     }
     return rc == WEIR_OK ? weir_pg_pipe_sync(t->conn->pg, &t->err) : rc;
 }
@@ -209,10 +216,10 @@ static took take(wsvc_txn *t, int64_t max_ms, weir_pg_rows **rows, weir_error *e
     return TOOK_ERROR;
 }
 
-static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows)
+static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows, int column)
 {
-    weir_slice v = weir_pg_value(rows, 0, 0);
-    if (v.n == 0 || v.n >= size) {
+    weir_slice v = weir_pg_value(rows, 0, column);
+    if (v.n >= size) {
         return false;
     }
     memcpy(dst, v.p, v.n);
@@ -220,7 +227,7 @@ static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows)
     return true;
 }
 
-/* Steps: BEGIN, [SET], xid, units, COMMIT, position. */
+/* Steps: BEGIN, [SET], xid, units, COMMIT, RESET, end. */
 static size_t xid_step(const wsvc_txn *t)
 {
     return t->patient ? 2 : 1;
@@ -232,7 +239,7 @@ static bool on_rows(wsvc_txn *t, weir_pg_rows *rows)
     size_t xid = xid_step(t), at = t->step++;
     bool ok = true;
     if (at == xid) {
-        ok = copy_value(t->xid, sizeof t->xid, rows) && send_commit(t) == WEIR_OK;
+        ok = copy_value(t->xid, sizeof t->xid, rows, 0) && t->xid[0] && send_commit(t) == WEIR_OK;
     } else if (at > xid && at <= xid + t->nunits) {
         struct wsvc_unit *u = &t->units[t->got_units];
         ok = weir_pg_nrows(rows) == (int)u->n;
@@ -245,8 +252,9 @@ static bool on_rows(wsvc_txn *t, weir_pg_rows *rows)
         }
     } else if (at == xid + t->nunits + 1) {
         t->committed = true;
-    } else if (at == xid + t->nunits + 2) {
-        ok = copy_value(t->position, sizeof t->position, rows);
+    } else if (at == xid + t->nunits + 3) {
+        ok = copy_value(t->position, sizeof t->position, rows, 0) && t->position[0] &&
+             copy_value(t->left, sizeof t->left, rows, 1);
     }
     weir_pg_rows_free(rows);
     return ok;
@@ -257,10 +265,17 @@ static const char *keep(wsvc_txn *t, char field)
     return weir_arena_strdup(t->arena, weir_pg_error_field(t->conn->pg, field));
 }
 
+/* Our own statements are gone: a command said DEALLOCATE ALL. */
+static bool forgotten(const char *sqlstate)
+{
+    return strcmp(sqlstate, "26000") == 0;
+}
+
 /* false: the connection must be given up. */
 static bool on_error(wsvc_txn *t, const weir_error *err)
 {
     size_t xid = xid_step(t);
+    bool before = t->step <= xid;
     t->err = *err;
     t->failed = true;
     t->own = t->n == 1 && t->step > xid;
@@ -275,7 +290,10 @@ static bool on_error(wsvc_txn *t, const weir_error *err)
                               .column = keep(t, 'c'),
                               .table = keep(t, 't')};
     t->step++;
-    if (last_words(err->sqlstate)) {
+    if (forgotten(err->sqlstate)) {
+        (void)snprintf(t->left, sizeof t->left, "no prepared statements");
+    }
+    if (last_words(err->sqlstate) || (before && t->left[0])) {
         return false;
     }
     if (!t->sync_sent) {
@@ -313,11 +331,15 @@ static bool read_all(wsvc_txn *t)
     }
 }
 
-static bool roll_back(wsvc_txn *t)
+/* Rolls back, and what outlives that. */
+static bool roll_back_once(wsvc_txn *t, bool *forgot)
 {
     weir_error err = {0};
     weir_pg *pg = t->conn->pg;
+    bool done = true;
     if (weir_pg_pipe_send(pg, ":rollback", "ROLLBACK", 0, NULL, NULL, &err) != WEIR_OK ||
+        weir_pg_pipe_send(pg, ":unlock", "SELECT pg_advisory_unlock_all()", 0, NULL, NULL, &err) !=
+            WEIR_OK ||
         weir_pg_pipe_sync(pg, &err) != WEIR_OK) {
         return false;
     }
@@ -326,9 +348,27 @@ static bool roll_back(wsvc_txn *t)
         took k = take(t, ROLLBACK_MAX_MS, &rows, &err);
         weir_pg_rows_free(rows);
         if (k == TOOK_SYNC || k == TOOK_LOST) {
-            return k == TOOK_SYNC;
+            return done && k == TOOK_SYNC;
+        }
+        if (k == TOOK_ERROR) {
+            done = false;
+            *forgot = *forgot || forgotten(err.sqlstate);
         }
     }
+}
+
+static bool roll_back(wsvc_txn *t)
+{
+    for (int i = 0; i < 3; i++) { /* each forgotten statement is prepared again the next time */
+        bool forgot = false;
+        if (roll_back_once(t, &forgot)) {
+            return true;
+        }
+        if (!forgot) {
+            return false;
+        }
+    }
+    return false;
 }
 
 wsvc_txn_end wsvc_txn_run(wsvc_txn *t)

@@ -5,7 +5,7 @@
  * call in a subtransaction of its own all the same.
  *
  *   BEGIN · [SET LOCAL lock_timeout] · SELECT xid · flush · wrappers · flush         sent at once
- *   COMMIT · SELECT position · sync                                                 sent when the
+ *   COMMIT · RESET ALL · SELECT position, what was left behind · sync               sent when the
  * xid has arrived
  *
  * COMMIT waits for the xid, which comes back while the wrappers still run: so a transaction whose
@@ -18,7 +18,7 @@
 
 #include "write-service/conn.h"
 
-enum { WSVC_PATIENT_LOCK_MS = 50 };
+enum { WSVC_PATIENT_LOCK_MS = 50, WSVC_LEFT_BYTES = 128 };
 
 typedef enum wsvc_txn_end {
     WSVC_TXN_COMMITTED,   /* every job's row is there, and the position */
@@ -42,8 +42,9 @@ typedef struct wsvc_txn {
     int64_t wrappers_us; /* how long they took, all of them; 0: not all were answered */
     char xid[24];
     char position[WSVC_POSITION_BYTES];
-    bool sure_not_run; /* LOST: COMMIT was not sent, or the server failed before it */
-    bool committed;    /* COMMIT was answered */
+    bool sure_not_run;          /* LOST: COMMIT was not sent, or the server failed before it */
+    bool committed;             /* COMMIT was answered */
+    char left[WSVC_LEFT_BYTES]; /* what of the session is not as it was; "": it can be used again */
     weir_error err;
     wsvc_failure texts; /* ROLLED_BACK: in the arena */
     bool own;           /* ROLLED_BACK: the failed statement belongs to the only job */
@@ -58,8 +59,8 @@ typedef struct wsvc_txn {
     bool sync_sent, failed, commit_sent;
 } wsvc_txn;
 
-/* Runs it. After COMMITTED and ROLLED_BACK the connection can be used again; after LOST it must be
- * closed. Owner thread. */
+/* Runs it. After COMMITTED and ROLLED_BACK the connection can be used again unless something was
+ * left; after LOST it must be closed. Owner thread. */
 wsvc_txn_end wsvc_txn_run(wsvc_txn *t);
 /* What job i < got was answered; valid until fini. */
 weir_slice wsvc_txn_word(const wsvc_txn *t, size_t i);

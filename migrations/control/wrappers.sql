@@ -60,6 +60,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Does the text of a command say something that lasts until the end of the transaction or session, and that others in it would meet? Then it
+-- has a transaction of its own, as with @isolated: SET and set_config, SET CONSTRAINTS (which would ask about others' rows), temporary tables (two
+-- calls would make the same one), prepared statements. What functions it calls say is not looked at.
+CREATE OR REPLACE FUNCTION weir.stays_behind(fn oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT t ~ '\mset_config\s*\(' OR t ~ '(^|;|\$|''|\m(begin|then|else|loop|atomic))\s*(set|prepare|deallocate)\s'
+        OR t ~ '\m(create|into)\s+(local\s+|global\s+)?temp(orary)?\M'
+      FROM (SELECT regexp_replace(lower(coalesce(pg_get_function_sqlbody(oid), prosrc)), '--[^\n]*|/\*.*?\*/', '', 'g') AS t
+              FROM pg_proc WHERE oid = fn) s;
+$$;
+
 -- {"type": JSON Schema} of what a command answers.
 CREATE OR REPLACE FUNCTION weir.result_schema(fn oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
