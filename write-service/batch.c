@@ -401,6 +401,9 @@ static bool refused(wsvc_service *s, weir_http_req *req)
     } else if (!wsvc_media_type_ok(weir_http_header(req, "Content-Type"))) {
         weir_http_set_header(req, "Accept-Post", "application/json");
         wsvc_refuse(s, req, 415, "a batch is a JSON array; send Content-Type: application/json");
+    } else if (!wsvc_coding_ok(weir_http_header(req, "Content-Encoding"))) {
+        weir_http_set_header(req, "Accept-Encoding", "identity");
+        wsvc_refuse(s, req, 415, "send the body as it is, without a Content-Encoding");
     } else if (correlation && !wsvc_correlation_ok(correlation)) {
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
     } else {

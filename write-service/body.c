@@ -47,6 +47,13 @@ weir_rc wsvc_body_check(weir_slice body, weir_error *err)
     json_error_t je;
     json_t *doc = json_loadb(
         body.p, body.n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &je);
+    enum json_error_code code = doc ? json_error_unknown : json_error_code(&je);
+    if (code == json_error_null_character || code == json_error_null_byte_in_key) {
+        return weir_fail(err, WEIR_E_INPUT, WEIR_EF_CLIENT,
+                         "a text has the character \\u0000, which PostgreSQL cannot keep (line %d, "
+                         "column %d)",
+                         je.line, je.column);
+    }
     if (!doc) {
         return weir_fail(err, WEIR_E_INPUT, WEIR_EF_CLIENT,
                          "the body is not acceptable JSON: %s (line %d, column %d)", je.text,
@@ -68,6 +75,11 @@ static bool charset_ok(const char *parameters)
     p += strlen("charset=");
     p += *p == '"';
     return strncasecmp(p, "utf-8", 5) == 0 && !isalnum((unsigned char)p[5]) && p[5] != '-';
+}
+
+bool wsvc_coding_ok(const char *content_encoding)
+{
+    return !content_encoding || strcasecmp(content_encoding, "identity") == 0;
 }
 
 bool wsvc_media_type_ok(const char *content_type)

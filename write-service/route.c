@@ -31,7 +31,7 @@ static bool wrong_method(wsvc_service *s, weir_http_req *req, const char *allow,
 static void reply_document(wsvc_service *s, weir_http_req *req, bool openapi)
 {
     bool get = is_method(req, "GET") || is_method(req, "HEAD");
-    if (wrong_method(s, req, "GET, HEAD, OPTIONS", get)) {
+    if (wrong_method(s, req, openapi ? "GET, HEAD, OPTIONS" : "GET, HEAD, POST, OPTIONS", get)) {
         return;
     }
     if (!s->catalog) {

@@ -51,6 +51,11 @@ static bool bad_headers(wsvc_service *s, weir_http_req *req)
         wsvc_refuse(s, req, 415, "a command is a JSON object; send Content-Type: application/json");
         return true;
     }
+    if (!wsvc_coding_ok(weir_http_header(req, "Content-Encoding"))) {
+        weir_http_set_header(req, "Accept-Encoding", "identity");
+        wsvc_refuse(s, req, 415, "send the body as it is, without a Content-Encoding");
+        return true;
+    }
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
     if (correlation && !wsvc_correlation_ok(correlation)) {
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");

@@ -1,6 +1,7 @@
 -- Command functions and the wrappers made for them. Replaced as a whole when this file changes.
 
--- Arguments a caller gives, in order. default_expr is NULL when the argument is required.
+-- Arguments a caller gives, in order. default_expr is NULL when the argument is required. Types as casts name them: "character" and "bit" would
+-- mean one character, one bit.
 CREATE OR REPLACE FUNCTION weir.command_args(fn oid)
 RETURNS TABLE (ord int, name text, type oid, type_name text, base_name text, kind text, default_expr text)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
@@ -15,8 +16,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
         SELECT b.place, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.typmod END
           FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype = 'd'
     )
-    SELECT row_number() OVER (ORDER BY a.place)::int, a.name, a.type, format_type(a.type, NULL),
-           (SELECT format_type(b.base, nullif(b.typmod, -1)) FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' WHERE b.place = a.place),
+    SELECT row_number() OVER (ORDER BY a.place)::int, a.name, a.type, format_type(a.type, -1),
+           (SELECT format_type(b.base, b.typmod) FROM base b JOIN pg_type t ON t.oid = b.base AND t.typtype <> 'd' WHERE b.place = a.place),
            weir.json_kind(a.type), a.default_expr
       FROM arg a ORDER BY a.place;
 $$;
@@ -87,7 +88,7 @@ $$;
 -- [{"name", "type", "required", "schema"}…] as the catalog keeps it.
 CREATE OR REPLACE FUNCTION weir.command_args_json(fn oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.name, 'type', a.type_name, 'required', a.default_expr IS NULL,
+    SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.name, 'type', format_type(a.type, NULL), 'required', a.default_expr IS NULL,
                                                  'schema', weir.type_schema(a.type)) ORDER BY a.ord), '[]')
       FROM weir.command_args(fn) a;
 $$;

@@ -79,6 +79,18 @@ static void wire_rules(void **state)
     assert_string_equal(a.allow, "POST, OPTIONS");
     a = wt_ask(s, "DELETE", "/openapi.json", NULL, NULL);
     wt_assert_status(405, &a);
+    assert_string_equal(a.allow, "GET, HEAD, OPTIONS");
+    a = wt_ask(s, "OPTIONS", "/commands", NULL, NULL);
+    assert_string_equal(a.allow, "GET, HEAD, POST, OPTIONS");
+    static const char *const packed[] = {"Content-Type: application/json", "Content-Encoding: gzip",
+                                         NULL};
+    a = wt_ask(s, "POST", "/commands/book", packed, "{}");
+    wt_assert_status(415, &a);
+    a = wt_ask(s, "POST", "/commands", packed, "[]");
+    wt_assert_status(415, &a);
+    a = wt_post(s, "book", "{\"id\":\"a\\u0000b\"}");
+    wt_assert_status(400, &a);
+    assert_has(a.body, "\\u0000, which PostgreSQL cannot keep");
     static const char *const form[] = {"Content-Type: application/x-www-form-urlencoded", NULL};
     a = wt_ask(s, "POST", "/commands/book", form, "{}");
     wt_assert_status(415, &a);
