@@ -17,7 +17,8 @@
 enum {
     STEP_MS = 200,
     RUN_MS = 3000,   /* running between two looks at the undisturbed source */
-    HOLD_MS = 300,   /* standing still: at least so long */
+    SETTLE_MS = 150, /* what is under way when the workers stop still goes through both servers */
+    HOLD_MS = 300,   /* standing still after that: at least so long */
     CYCLE_MS = 1500, /* of running and standing still, once it is needed */
     LAG_MS = 1000,
     IDLE_PER_S = 20, /* a source with fewer transactions has nothing to lose */
@@ -114,16 +115,16 @@ static void turn(governor *g)
     int64_t run_ms = RUN_MS;
     int64_t hold_ms = HOLD_MS;
     if (g->share < 1) {
-        hold_ms = (int64_t)(CYCLE_MS * (1 - g->share));
+        hold_ms = (int64_t)(CYCLE_MS * (1 - g->share)) - SETTLE_MS;
         hold_ms = hold_ms < HOLD_MS ? HOLD_MS : hold_ms;
-        run_ms = (int64_t)((double)hold_ms * g->share / (1 - g->share));
+        run_ms = (int64_t)((double)(hold_ms + SETTLE_MS) * g->share / (1 - g->share));
     }
     if (measure(c, run_ms, &now)) {
         average(&g->run, now);
     }
     if (c->own.source_keep_pct > 0 && !crw_ended(c) && !all_copied(c)) {
         hold(c, true);
-        if (measure(c, hold_ms, &now)) {
+        if (pass(c, SETTLE_MS) && measure(c, hold_ms, &now)) {
             average(&g->held, now);
             decide(g);
         }
