@@ -157,8 +157,10 @@ static weir_rc first_time(crw *c, crw_tab *t, weir_error *err)
     weir_rc rc = WEIR_OK;
     if (!c->own.append && t->there) {
         weir_arena *a = weir_arena_new(0);
-        rc = weir_pg_query(c->target, weir_arena_printf(a, "SELECT FROM %s LIMIT 1", t->target), 0,
-                           NULL, &r, err);
+        rc = weir_pg_query(c->target,
+                           weir_arena_printf(a, "SELECT FROM %s%s LIMIT 1",
+                                             t->target_whole ? "" : "ONLY ", t->target),
+                           0, NULL, &r, err);
         weir_arena_free(a);
         if (rc == WEIR_OK && weir_pg_nrows(r) > 0) {
             rc = weir_fail(err, WEIR_E_CONFLICT, 0,

@@ -173,7 +173,7 @@ weir_rc mig_put_slice(mig_session *s, const mig_touched *tt, int index, int from
                 a,
                 "DELETE FROM %s AS t USING weir_key_%d AS k WHERE (%s) = (%s); INSERT "
                 "INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM weir_row_%d",
-                t->dst_sql, index, mig_target_key(t, "t.", a), mig_target_key(t, "k.", a),
+                t->dst_from, index, mig_target_key(t, "t.", a), mig_target_key(t, "k.", a),
                 t->dst_sql, mig_columns(t, a), mig_columns(t, a), index),
             err);
     }
@@ -267,7 +267,7 @@ static weir_rc empty_tables(mig_session *s, mig_feed *f, int *truncates, weir_er
         }
         /* What is in the source now came after the TRUNCATE, so the stream brings it. */
         ++*truncates;
-        rc = weir_pg_script(s->target, weir_arena_printf(f->a, "DELETE FROM %s", t->t->dst_sql),
+        rc = weir_pg_script(s->target, weir_arena_printf(f->a, "DELETE FROM %s", t->t->dst_from),
                             err);
         const char *params[] = {s->m->name.z, mig_crawl_id(t->t, f->a)};
         rc = rc == WEIR_OK

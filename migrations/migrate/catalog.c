@@ -116,8 +116,10 @@ weir_rc mig_rel_read(weir_pg *pg, weir_arena *a, const char *schema, const char 
     out->empty = true;
     if (rc == WEIR_OK && !source && out->can_select) {
         const char *any = "";
-        rc = mig_value(pg, a, weir_arena_printf(a, "SELECT 1 FROM %s LIMIT 1", out->quoted), NULL,
-                       &any, err);
+        rc = mig_value(pg, a,
+                       weir_arena_printf(a, "SELECT 1 FROM %s%s LIMIT 1",
+                                         out->kind == 'p' ? "" : "ONLY ", out->quoted),
+                       NULL, &any, err);
         out->empty = !any[0];
     }
     return rc;

@@ -104,6 +104,7 @@ static weir_rc find_target(mig_checker *c, mig_ptable *t, weir_error *err)
         return rc;
     }
     t->dst_sql = mig_qualified(c->a, map->schema.z, map->name.z);
+    t->dst_from = t->dst.kind == 'p' ? t->dst_sql : weir_arena_printf(c->a, "ONLY %s", t->dst_sql);
     if (!t->dst.found) {
         if (!map->create) {
             const char *near = mig_rel_near(c->target, c->a, map->schema.z, map->name.z);

@@ -1,10 +1,10 @@
 -- Foreign keys of table $1: name, whether it is valid, and a SELECT that counts rows without parent.
 SELECT c.conname, c.convalidated,
        format('SELECT count(*) FROM %s AS c WHERE %s AND NOT EXISTS (SELECT FROM %s AS p WHERE %s)',
-              c.conrelid::regclass,
+              concat((SELECT 'ONLY ' FROM pg_class WHERE oid = c.conrelid AND relkind = 'r'), c.conrelid::regclass),
               (SELECT string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ' ORDER BY k.i)
                FROM unnest(c.conkey) WITH ORDINALITY k (n, i) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n),
-              c.confrelid::regclass,
+              concat((SELECT 'ONLY ' FROM pg_class WHERE oid = c.confrelid AND relkind = 'r'), c.confrelid::regclass),
               (SELECT string_agg(format('p.%I = c.%I', f.attname, a.attname), ' AND ' ORDER BY k.i)
                FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k (n, m, i)
                JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n

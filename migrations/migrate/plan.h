@@ -29,8 +29,9 @@ typedef struct mig_ptable {
     const char *src_from; /* behind FROM: with its partitions, without the children of inheritance,
                              which are tables of their own */
     const char *dst_sql;
-    const char *label; /* schema.name of the target, for messages and state */
-    const char *where; /* "TRUE" without a filter */
+    const char *dst_from; /* the same of the target's */
+    const char *label;    /* schema.name of the target, for messages and state */
+    const char *where;    /* "TRUE" without a filter */
     int ncols;
     mig_pcol *cols;
     int nkey;

@@ -81,7 +81,7 @@ static weir_rc remove_row(mig_session *s, const mig_touched *tt, int index, int 
              ? weir_pg_script(s->target,
                               weir_arena_printf(
                                   a, "DELETE FROM %s AS t USING weir_key_%d AS k WHERE (%s) = (%s)",
-                                  t->dst_sql, index, mig_target_key(t, "t.", a),
+                                  t->dst_from, index, mig_target_key(t, "t.", a),
                                   mig_target_key(t, "k.", a)),
                               err)
              : rc;

@@ -60,7 +60,7 @@ static void bound(const mig_ptable *t, bool source, const char *op, const char *
 static void from_where(const mig_ptable *t, bool source, const mig_span *span, weir_arena *a,
                        weir_buf *b)
 {
-    weir_buf_printf(b, " FROM %s WHERE %s", source ? t->src_from : t->dst_sql,
+    weir_buf_printf(b, " FROM %s WHERE %s", source ? t->src_from : t->dst_from,
                     source ? t->where : "TRUE");
     if (span->lo) {
         bound(t, source, ">", span->lo, a, b);

@@ -117,6 +117,40 @@ static void types_and_partitions(void **state)
     }
 }
 
+/* Parent and child have rows of the same keys: each is a table of its own, on both sides. */
+static void children_of_inheritance(void **state)
+{
+    static const char FAMILY[] =
+        "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE c (PRIMARY KEY (id)) INHERITS "
+        "(p); CREATE TABLE f (id int PRIMARY KEY, p_id int REFERENCES p)";
+    (void)state;
+    fixture_need(&fx);
+    migtest_open(&t, &fx, WEIR_BIN_DIR, "family");
+    migtest_sql(t.source, FAMILY);
+    migtest_sql(t.target, FAMILY);
+    /* of no concern, and not held to its parent's foreign key either */
+    migtest_sql(t.target, "CREATE TABLE g () INHERITS (f); INSERT INTO g VALUES (1, 99999)");
+    migtest_sql(t.source, "INSERT INTO p SELECT g, 'p' FROM generate_series(1, 300) g; INSERT INTO "
+                          "c SELECT g, 'c' FROM generate_series(100, 500) g; INSERT INTO f SELECT "
+                          "g, g FROM generate_series(1, 50) g");
+    migtest_mapping(&t, "[migration]\nchunk_rows = 60\n",
+                    "[table public.p]\nfrom = p\ncolumns = *\n[table public.c]\nfrom = "
+                    "c\ncolumns = *\n[table public.f]\nfrom = f\ncolumns = *\n");
+    migtest_start(&t);
+    migtest_await_phase(&t, "live");
+    migtest_sql(t.source, "UPDATE ONLY p SET v = 'p2' WHERE id > 90; DELETE FROM ONLY p WHERE id "
+                          "BETWEEN 150 AND 160; DELETE FROM c WHERE id BETWEEN 170 AND 180; UPDATE "
+                          "ONLY p SET id = id + 1000 WHERE id = 200");
+    same("p", "id, v");
+    same("c", "id");
+    migtest_sql(t.source, "TRUNCATE f; TRUNCATE ONLY p CASCADE; INSERT INTO p VALUES (7, 'new')");
+    same("p", "id, v");
+    assert_int_equal(0, migtest_weir(&t, "verify", NULL));
+    if (migtest_weir(&t, "cutover", NULL) != 0) {
+        fail_msg("%s", t.said);
+    }
+}
+
 /* --- who tells the changes */
 
 static const char N[] = "CREATE TABLE n (id int PRIMARY KEY, v text);"
@@ -263,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(types_and_partitions, close_one),
+        cmocka_unit_test_teardown(children_of_inheritance, close_one),
         cmocka_unit_test_teardown(a_bridge_somebody_else_runs, close_one),
         cmocka_unit_test_teardown(waits_for_commits_nobody_sees, close_one),
         cmocka_unit_test_teardown(sessions_that_end, close_one),
