@@ -333,6 +333,12 @@ static void show_flow(weir_arena *a, const weir_json *f)
                  (long long)number(f, "inserted"), (long long)number(f, "updated"),
                  (long long)number(f, "deleted"), (long long)number(f, "truncated"),
                  (long long)number(f, "conflicts"));
+    if (number(f, "orphans") > 0) {
+        (void)printf("    %s%lld rows refer to rows that the other side deleted%s: SELECT * FROM "
+                     "weir_sync.conflict WHERE kind = 'orphan' in the %s\n",
+                     cli_yellow(), (long long)number(f, "orphans"), cli_plain(),
+                     text_of(a, f, "to"));
+    }
 }
 
 static int show_status(sync_cmd *s)

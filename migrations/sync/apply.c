@@ -16,7 +16,10 @@ enum {
     GROUP_BYTES = 1 << 30,
     KEY_MAX_BYTES = 64 << 20,
     RETRIES = 5,
-    POSITION_EVERY_BYTES = 16 << 20 /* an idle flow writes its position this often */
+    /* an idle flow writes its position so often; each one moves the WAL of the target, and so, both
+     * ways, the other flow's position */
+    POSITION_EVERY_BYTES = 16 << 20,
+    POSITION_EVERY_MS = 5000
 };
 
 sync_apply *sync_apply_new(const sync_apply_conf *conf)
@@ -34,12 +37,14 @@ sync_apply *sync_apply_new(const sync_apply_conf *conf)
     s->tell = sync_telling_new();
     s->piece = sync_piece_new();
     s->joining = sync_joining_new();
+    s->orphans = sync_orphans_new();
     return s;
 }
 
 static void forget_tables(sync_apply *s)
 {
     weir_map_iter it = {0};
+    sync_orphans_forget(s->orphans);
     while (weir_map_next(s->tables, &it)) {
         sync_table *t = it.value;
         sync_rows_fini(&t->rows);
@@ -64,6 +69,7 @@ void sync_apply_free(sync_apply *s)
     sync_telling_free(s->tell);
     sync_piece_free(s->piece);
     sync_joining_free(s->joining);
+    sync_orphans_free(s->orphans);
     weir_map_free(s->tables);
     weir_map_free(s->maps);
     weir_map_free(s->sql);
@@ -139,6 +145,9 @@ weir_rc sync_apply_route(sync_apply *s, weir_slice slot, const weir_relation *re
     }
     if (rc == WEIR_OK) {
         rc = sync_map_make(s->x.pg, rel, &route, ++s->next_id, s->maps_arena, m, err);
+    }
+    if (rc == WEIR_OK) {
+        rc = route.kind == SYNC_ROUTE_DIRECT ? sync_orphans_learn(s, m, err) : rc;
     }
     if (rc == WEIR_OK) {
         m->joining = sync_join_has(s, rel);
@@ -297,7 +306,7 @@ static weir_rc truncate_tables(sync_apply *s, const sync_tx *tx, const weir_ev *
         rc = rel ? find_map(s, rel, &m, err)
                  : weir_fail(err, WEIR_E_PROTO, WEIR_EF_RETRY, "TRUNCATE of an unknown relation");
         if (rc == WEIR_OK && m->kind == SYNC_ROUTE_DIRECT) {
-            weir_buf_printf(&b, "%s%s", n++ ? ", " : "TRUNCATE ", m->table);
+            weir_buf_printf(&b, "%s%s", n++ ? ", " : "TRUNCATE ", m->from);
         }
         if (rc == WEIR_OK && m->kind == SYNC_ROUTE_EVENTS) {
             events = true;
@@ -319,6 +328,19 @@ static weir_rc truncate_tables(sync_apply *s, const sync_tx *tx, const weir_ev *
         atomic_fetch_add(&s->conf.counts->truncated, 1);
     }
     return rc;
+}
+
+/* The key of a parent goes, or becomes another. */
+static void note_parent(sync_apply *s, const sync_map *m, const weir_ev *ev)
+{
+    bool moved = ev->kind == WEIR_EV_UPDATE && ev->old_kind != WEIR_OLD_NONE;
+    if (!moved && ev->kind != WEIR_EV_DELETE) {
+        return;
+    }
+    const weir_val *old = sync_apply_values(s, m, &ev->old_row, NULL);
+    if (!moved || !same_key(m, sync_apply_values(s, m, &ev->new_row, &ev->old_row), old)) {
+        sync_orphans_note(s, m, old);
+    }
 }
 
 static weir_rc row_event(sync_apply *s, const sync_tx *tx, const weir_relation *rel,
@@ -343,6 +365,9 @@ static weir_rc row_event(sync_apply *s, const sync_tx *tx, const weir_relation *
     }
     if (ev->kind == WEIR_EV_READ) {
         return s->have_origin ? sync_apply_read(s, tx, m, ev, err) : read_row(s, m, ev, err);
+    }
+    if (m->norphan_sql > 0) {
+        note_parent(s, m, ev);
     }
     return s->careful ? sync_apply_row(s, tx, m, ev, err) : fast_row(s, m, ev, err);
 }
@@ -445,6 +470,7 @@ static weir_rc mismatch(const sync_apply *s, weir_error *err)
 static weir_rc commit_group(sync_apply *s, weir_error *err)
 {
     weir_rc rc = sync_apply_tables(s, err);
+    rc = rc == WEIR_OK ? sync_orphans_look(s, err) : rc;
     rc = rc == WEIR_OK ? before_commit(s, err) : rc;
     rc = rc == WEIR_OK ? sync_apply_begin_tx(s, err) : rc;
     rc = rc == WEIR_OK ? sync_tell_send(s, err) : rc;
@@ -467,6 +493,7 @@ static weir_rc commit_group(sync_apply *s, weir_error *err)
         s->in_tx = false;
         s->place_moved = s->group = false;
         s->committed = s->place;
+        s->position_ms = weir_mono_ms() + POSITION_EVERY_MS;
         sync_tell_sent(s);
         if (s->conf.counts) {
             atomic_fetch_add(&s->conf.counts->groups, 1);
@@ -512,16 +539,21 @@ static weir_rc skip_tx(void *self, const sync_tx *tx, weir_error *err)
     return again(s, tx, sync_tell_heard(s, tx, err), err);
 }
 
+/* Who waits for the position to reach an LSN of the source must see it do so also when nothing of
+ * the flow's tables lies before that LSN. */
+static bool position_due(const sync_apply *s, bool caught_up)
+{
+    return s->place.lsn > s->committed.lsn + POSITION_EVERY_BYTES ||
+           (caught_up && s->place.lsn > s->committed.lsn && weir_mono_ms() >= s->position_ms);
+}
+
 static weir_rc flush(void *self, bool caught_up, weir_cursor *durable, weir_error *err)
 {
     sync_apply *s = self;
     weir_rc rc = WEIR_OK;
-    (void)caught_up;
-    bool far = s->place.lsn > s->committed.lsn + POSITION_EVERY_BYTES;
-    if (!s->open && (s->in_tx || s->norder > 0 || far || sync_tell_due(s) ||
+    if (!s->open && (s->in_tx || s->norder > 0 || position_due(s, caught_up) || sync_tell_due(s) ||
                      (s->conf.before_commit && s->place_moved))) {
         rc = commit_group(s, err);
-        rc = rc == WEIR_OK ? sync_apply_prune(s, err) : rc;
     } else {
         rc = sync_apply_tables(s, err); /* the transaction goes on in the next batch */
         rc = rc == WEIR_OK ? sync_exec_drain(&s->x, NULL, err) : rc;
@@ -529,6 +561,7 @@ static weir_rc flush(void *self, bool caught_up, weir_cursor *durable, weir_erro
             rc = mismatch(s, err);
         }
     }
+    rc = rc == WEIR_OK && !s->open && !s->in_tx ? sync_apply_prune(s, err) : rc;
     sync_join_ask(s);
     weir_arena_reset(s->a);
     *durable = s->committed;

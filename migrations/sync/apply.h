@@ -38,7 +38,8 @@ typedef struct sync_route {
 } sync_route;
 
 typedef struct sync_apply_counts {
-    atomic_ullong groups, inserted, updated, deleted, truncated, conflicts, careful;
+    atomic_ullong groups, inserted, updated, deleted, truncated, conflicts, careful,
+        orphans; /* of conflicts */
 } sync_apply_counts;
 
 typedef struct sync_apply_conf {
@@ -67,6 +68,7 @@ typedef struct sync_apply_conf {
     bool from_source;   /* this flow brings the source's changes (ties and priority) */
     bool trace; /* the other flow is told what we took over (tell.h), also what changed nothing */
     int64_t tombstones_keep_ms; /* 0: they are not ours to remove */
+    int64_t conflicts_keep_ms;  /* the history; 0: for ever */
     bool defers;  /* conflicts keep what is there: the other flow decides them, and tells */
     bool decides; /* conflicts are decided here, and the other flow is told what the row is now */
     sync_apply_counts *counts;

@@ -399,7 +399,7 @@ weir_rc sync_apply_move(sync_apply *s, const sync_map *m, const weir_val *v, con
         char name[64];
         weir_buf_init(&sql, 1 << 20);
         weir_buf_printf(&sql, "%s AND EXISTS (SELECT FROM %s AS t WHERE ",
-                        sync_apply_stmt(s, m, 'D', NULL, name), m->table);
+                        sync_apply_stmt(s, m, 'D', NULL, name), m->from);
         for (uint16_t i = 0; i < m->nkey; i++) {
             weir_buf_printf(&sql, "%st.%s = $%d", i ? " AND " : "", m->col[m->key[i]].ident,
                             m->nkey + i + 1);

@@ -124,23 +124,18 @@ weir_rc sync_join_copied(sync_apply *s, const weir_ev *ev, weir_error *err)
                : rc;
 }
 
-/* --- tombstones ------------------------------------------------------------------------------ */
+/* --- what is kept for a time ----------------------------------------------------------------- */
 
 /* Of changes that the source knows: whatever comes from it later knows of the delete. */
-weir_rc sync_apply_prune(sync_apply *s, weir_error *err)
+static weir_rc prune_tombstones(sync_apply *s, weir_error *err)
 {
     char keep[24];
     char known[24];
-    int64_t now_ms = weir_mono_ms();
-    if (s->conf.tombstones_keep_ms == 0 || now_ms < s->prune_ms) {
-        return WEIR_OK;
-    }
-    s->prune_ms = now_ms + SYNC_PRUNE_EVERY_MS;
     int64_t known_us = sync_seen_newest(&s->seen) - (int64_t)SYNC_CAREFUL_MS * 1000;
     (void)snprintf(keep, sizeof keep, "%" PRId64, s->conf.tombstones_keep_ms);
     (void)snprintf(known, sizeof known, "%" PRId64, known_us);
     const char *params[] = {s->conf.flow, keep, known};
-    weir_rc rc = sync_exec_send(
+    return sync_exec_send(
         &s->x, "prune",
         "DELETE FROM weir_sync.tombstone WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM "
         "weir_sync.tombstone d JOIN weir_sync.flow_table f ON f.flow = $1 AND f.here = d.tab, "
@@ -149,5 +144,35 @@ weir_rc sync_apply_prune(sync_apply *s, weir_error *err)
         "00:00:00+00'::timestamptz + $3::bigint * interval '1 microsecond') ORDER BY d.at LIMIT "
         "10000))",
         3, params, SYNC_ANY, "weir_sync.tombstone", err);
+}
+
+/* A conflict that waits for a word stays. */
+static weir_rc prune_conflicts(sync_apply *s, weir_error *err)
+{
+    char keep[24];
+    (void)snprintf(keep, sizeof keep, "%" PRId64, s->conf.conflicts_keep_ms);
+    const char *params[] = {s->conf.flow, keep};
+    return sync_exec_send(
+        &s->x, "prune conflicts",
+        "DELETE FROM weir_sync.conflict WHERE id = ANY (ARRAY(SELECT id FROM weir_sync.conflict "
+        "WHERE flow = $1 AND resolution <> 'stopped' AND at < now() - $2::bigint * interval '1 "
+        "millisecond' ORDER BY id LIMIT 10000))",
+        2, params, SYNC_ANY, "weir_sync.conflict", err);
+}
+
+weir_rc sync_apply_prune(sync_apply *s, weir_error *err)
+{
+    int64_t now_ms = weir_mono_ms();
+    weir_rc rc = WEIR_OK;
+    if (now_ms < s->prune_ms) {
+        return WEIR_OK;
+    }
+    s->prune_ms = now_ms + SYNC_PRUNE_EVERY_MS;
+    if (s->conf.tombstones_keep_ms > 0) {
+        rc = prune_tombstones(s, err);
+    }
+    if (rc == WEIR_OK && s->conf.conflicts_keep_ms > 0) {
+        rc = prune_conflicts(s, err);
+    }
     return rc == WEIR_OK ? sync_exec_drain(&s->x, NULL, err) : rc;
 }

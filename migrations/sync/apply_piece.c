@@ -336,7 +336,7 @@ static weir_rc replace_all(sync_apply *s, const sync_map *m, weir_error *err)
                             s->a,
                             "DELETE FROM %s; INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT "
                             "%s FROM pg_temp.weir_piece; DROP TABLE pg_temp.weir_piece",
-                            m->table, m->table, cols, cols),
+                            m->from, m->table, cols, cols),
                         err)
                : rc;
 }

@@ -15,6 +15,7 @@
 typedef struct sync_telling sync_telling; /* apply_tell.c */
 typedef struct sync_piece sync_piece;     /* apply_piece.c */
 typedef struct sync_joining sync_joining; /* apply_join.c */
+typedef struct sync_orphans sync_orphans; /* apply_orphan.c */
 
 /* The changes of one target table in this group, and how they lie. */
 typedef struct sync_table {
@@ -60,7 +61,8 @@ struct sync_apply {
     sync_telling *tell;
     sync_piece *piece;
     sync_joining *joining;
-    int64_t prune_ms;
+    sync_orphans *orphans;
+    int64_t position_ms, prune_ms; /* when they are due */
 };
 
 /* --- shared by apply.c, apply_exec.c, apply_row.c ------------------------------------------- */
@@ -152,6 +154,17 @@ void sync_join_ask(sync_apply *s);
 weir_rc sync_join_copied(sync_apply *s, const weir_ev *ev, weir_error *err);
 /* Now and then; between groups. */
 weir_rc sync_apply_prune(sync_apply *s, weir_error *err);
+
+/* --- apply_orphan.c, two ways: rows whose parent went ----------------------------------------- */
+sync_orphans *sync_orphans_new(void);
+void sync_orphans_free(sync_orphans *o);
+void sync_orphans_forget(sync_orphans *o);
+/* Which foreign keys refer to the table; two ways only. */
+weir_rc sync_orphans_learn(sync_apply *s, sync_map *m, weir_error *err);
+/* The row of this key goes, or moves away; of a table with foreign keys (norphan_sql). */
+void sync_orphans_note(sync_apply *s, const sync_map *m, const weir_val *old);
+/* At the group's end, when everything was sent: who refers to them still goes to the history. */
+weir_rc sync_orphans_look(sync_apply *s, weir_error *err);
 
 /* May rows of the table be there already, or be missing? */
 static inline bool sync_loose(const sync_apply *s, const sync_map *m)

@@ -255,7 +255,7 @@ static weir_rc stop(sync_apply *s, const wish *w, record *r, weir_error *err)
     return weir_fail(err, WEIR_E_STATE, 0,
                      "table %s: %s at key %.60s: the policy is to stop. Set resolution to 'apply' "
                      "or 'keep' in weir_sync.conflict of the database flow %s writes to, or mend "
-                     "the row, or change the policy; then start again",
+                     "the row; or stop, change the policy, and start",
                      w->m->plain, r->kind, r->key ? r->key : "?", s->conf.flow);
 }
 
@@ -289,7 +289,7 @@ static weir_rc write_merged(sync_apply *s, wish *w, const char *row, weir_error 
     weir_buf_init(&b, 4 << 20);
     (void)snprintf(name, sizeof name, "W%d%d", w->m->id, w->local.there);
     const char *verb = w->local.there ? "UPDATE %s AS t SET (" : "INSERT INTO %s AS t (";
-    weir_buf_printf(&b, verb, w->m->table);
+    weir_buf_printf(&b, verb, w->local.there ? w->m->from : w->m->table);
     for (int pass = 0; pass < 2; pass++) {
         int shown = 0;
         for (uint16_t i = 0; i < w->m->n; i++) {
@@ -475,6 +475,9 @@ weir_rc sync_apply_decided(sync_apply *s, const sync_tx *tx, const sync_map *m, 
 {
     wish w = {.tx = tx, .m = m, .v = v};
     w.change = gone ? SYNC_CHANGE_DELETE : SYNC_CHANGE_UPDATE;
+    if (gone && m->norphan_sql > 0) {
+        sync_orphans_note(s, m, v);
+    }
     weir_rc rc = sync_apply_tables(s, err); /* what came before it comes first */
     return rc == WEIR_OK ? put_down(s, &w, err) : rc;
 }

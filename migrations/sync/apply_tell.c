@@ -224,7 +224,7 @@ static const char *decision_sql(const sync_map *m, weir_arena *a)
     for (uint16_t i = 0; i < m->n; i++) {
         weir_buf_printf(&b, "%st.%s::text", i ? ", " : "", m->col[i].ident);
     }
-    weir_buf_printf(&b, "]) FROM %s AS t WHERE ", m->table);
+    weir_buf_printf(&b, "]) FROM %s AS t WHERE ", m->from);
     for (uint16_t i = 0; i < m->nkey; i++) {
         const sync_column *c = &m->col[m->key[i]];
         weir_buf_printf(&b, "%st.%s = ($%d::text)::%s", i ? " AND " : "", c->ident, i + 2, c->type);

@@ -85,11 +85,34 @@ static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, cons
     return rc;
 }
 
+static weir_rc hours(const char *key, const char *value, int64_t least, int64_t *ms,
+                     weir_error *err)
+{
+    int64_t n = 0;
+    if (!weir_slice_i64(weir_slice_z(value), &n) || n < least || n > KEEP_H_MAX) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "%s = %s: it must be %d to %d hours", key, value,
+                         (int)least, KEEP_H_MAX);
+    }
+    *ms = n * 3600000;
+    return WEIR_OK;
+}
+
 static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
 {
-    static const char *const words[] = {
-        "name",      "ways",     "tables",        "exclude", "initial",  "listen",           "port",
-        "log_level", "conflict", "conflict_back", "missing", "priority", "tombstones_keep_h"};
+    static const char *const words[] = {"name",
+                                        "ways",
+                                        "tables",
+                                        "exclude",
+                                        "initial",
+                                        "listen",
+                                        "port",
+                                        "log_level",
+                                        "conflict",
+                                        "conflict_back",
+                                        "missing",
+                                        "priority",
+                                        "tombstones_keep_h",
+                                        "conflicts_keep_h"};
     static const char *const ways[] = {"one", "both"};
     static const char *const initials[] = {"none", "copy"};
     sync_conf *c = r->c;
@@ -126,11 +149,9 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
         }
         c->port = (int)n;
     } else if (strcmp(key, "tombstones_keep_h") == 0) {
-        if (!weir_slice_i64(weir_slice_z(value), &n) || n < 1 || n > KEEP_H_MAX) {
-            return weir_fail(r->err, WEIR_E_INPUT, 0, "%s = %s: it must be 1 to %d hours", key,
-                             value, KEEP_H_MAX);
-        }
-        c->tombstones_keep_ms = n * 3600000;
+        rc = hours(key, value, 1, &c->tombstones_keep_ms, r->err);
+    } else if (strcmp(key, "conflicts_keep_h") == 0) {
+        rc = hours(key, value, 0, &c->conflicts_keep_ms, r->err);
     } else if (rule_key(key) && strcmp(key, "function") != 0) {
         rc = set_rule(r, &c->rules, key, value);
     } else {

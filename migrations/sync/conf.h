@@ -1,7 +1,7 @@
 /* conf.h - a SYNC.ini: two databases, which tables, which way, and what happens on a conflict. */
 /* clang-format off */
 /*   [sync]    name, ways = one|both, tables, exclude, initial = copy|none, conflict, conflict_back, missing, priority,
- *             tombstones_keep_h, listen, port, log_level
+ *             tombstones_keep_h, conflicts_keep_h, listen, port, log_level
  *   [source]  uri, feed, slot, publication       [target] the same (slot, publication, feed with ways = both only)
  *   [table SCHEMA.NAME]  conflict, conflict_back, missing, function, priority, to
  * Files instead of a database: conf_lake.h.
@@ -61,6 +61,7 @@ typedef struct sync_conf {
     const char *listen;
     int port; /* 0: any free one */
     int64_t tombstones_keep_ms;
+    int64_t conflicts_keep_ms; /* 0: for ever */
     const char *log_level;
     sync_rules rules; /* of tables without a section */
     sync_side_conf source, target;

@@ -10,7 +10,12 @@
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
 
-enum { TURN_MS = 250, CALL_MS = 10000, EVENTS_BYTES = 512 << 20 };
+enum {
+    TURN_MS = 250,
+    CALL_MS = 10000,
+    LOOK_AGAIN_MS = 5000, /* has an operator mended what it failed for? */
+    EVENTS_BYTES = 512 << 20
+};
 
 struct sync_flow {
     sync_flow_conf conf;
@@ -27,6 +32,9 @@ struct sync_flow {
         drop; /* inside a transaction; the destination knows of it; it is not for it */
     weir_cursor acked;
     weir_backoff backoff;
+    bool failed; /* until it is past where it failed */
+    weir_cursor failed_at;
+    bool single; /* each transaction is committed by itself, up to the one that fails */
 };
 
 const char *sync_flow_state_name(sync_flow_state s)
@@ -74,6 +82,9 @@ static void set_state(sync_flow *f, sync_flow_state state, const char *text)
     weir_monitor_lock(f->m);
     f->view.state = state;
     (void)snprintf(f->view.text, sizeof f->view.text, "%s", text ? text : "");
+    if (state == SYNC_FLOW_WAITING || state == SYNC_FLOW_FAILED) {
+        f->view.caught_up = false;
+    }
     weir_monitor_unlock(f->m);
 }
 
@@ -88,8 +99,10 @@ void sync_flow_stop(sync_flow *f)
 void sync_flow_pause(sync_flow *f, bool pause)
 {
     weir_monitor_lock(f->m);
-    f->pause = pause;
-    weir_monitor_wake(f->m);
+    if (f->pause != pause) {
+        f->pause = pause;
+        weir_monitor_wake(f->m);
+    }
     weir_monitor_unlock(f->m);
 }
 
@@ -239,8 +252,12 @@ static void moved(sync_flow *f, weir_cursor durable, bool caught_up)
     f->view.position = durable;
     f->view.caught_up = caught_up;
     f->view.batches++;
-    f->view.state = SYNC_FLOW_RUNNING;
-    f->view.text[0] = '\0';
+    f->failed = f->failed && !caught_up && weir_cursor_cmp(durable, f->failed_at) <= 0;
+    if (!f->failed) {
+        f->single = false;
+        f->view.state = SYNC_FLOW_RUNNING;
+        f->view.text[0] = '\0';
+    }
     weir_monitor_unlock(f->m);
     /* Only what the destination has made durable: the bridge may forget it now. */
     if (weir_cursor_cmp(durable, f->acked) > 0) {
@@ -258,6 +275,9 @@ static weir_rc one_batch(sync_flow *f, const sync_batch *b, weir_error *err)
          * stays where the last transaction ended, and the chunk is idempotent. */
         bool last = i + 1 == b->nframes;
         rc = one_frame(f, b->frames[i], last ? b->next : f->place, err);
+        if (rc == WEIR_OK && f->single && !f->open && !last) {
+            rc = f->conf.dest->flush(f->conf.dest->self, false, &durable, err);
+        }
     }
     if (rc == WEIR_OK && !f->open && b->nframes == 0) {
         f->tx = (sync_tx){.kind = WEIR_FRAME_MESSAGE, .after = b->next, .source = f->source};
@@ -298,9 +318,38 @@ static weir_rc connect(sync_flow *f, weir_error *err)
         weir_monitor_unlock(f->m);
         WEIR_INFO("SYNC-FLOW-START", "flow=%s position=%s", f->conf.name,
                   weir_lsn_print(position.lsn, lsn));
-        set_state(f, SYNC_FLOW_RUNNING, NULL);
+        if (!f->failed) {
+            set_state(f, SYNC_FLOW_RUNNING, NULL);
+        }
     }
     return rc;
+}
+
+/* What needs an operator is told once, and looked at again now and then. First everything before it
+ * is brought over: it may need the target as it was (a column that was renamed since). */
+static void after_failure(sync_flow *f, const weir_error *err)
+{
+    bool retry = (err->flags & WEIR_EF_RETRY) != 0;
+    bool told = f->failed && strcmp(f->view.text, err->msg) == 0;
+    if (!retry && !f->single) {
+        f->single = true;
+        WEIR_INFO("SYNC-FLOW-SINGLE", "flow=%s %s", f->conf.name, err->msg);
+        return;
+    }
+    int64_t ms = retry ? weir_backoff_next_ms(&f->backoff) : LOOK_AGAIN_MS;
+    if (!retry) {
+        f->failed = true;
+        f->failed_at = f->view.position;
+    }
+    if (!told) {
+        set_state(f, retry ? SYNC_FLOW_WAITING : SYNC_FLOW_FAILED, err->msg);
+    }
+    if (retry) {
+        WEIR_WARN("SYNC-FLOW-RETRY", "flow=%s in_ms=%" PRId64 " %s", f->conf.name, ms, err->msg);
+    } else if (!told) {
+        WEIR_ERROR("SYNC-FLOW-FAILED", "flow=%s %s", f->conf.name, err->msg);
+    }
+    nap(f, ms);
 }
 
 /* Batches until something fails, a pause, or the end. */
@@ -342,15 +391,7 @@ void sync_flow_run(void *flow)
         if (rc == WEIR_OK) {
             break;
         }
-        bool retry = (err.flags & WEIR_EF_RETRY) != 0;
-        set_state(f, retry ? SYNC_FLOW_WAITING : SYNC_FLOW_FAILED, err.msg);
-        if (!retry) {
-            WEIR_ERROR("SYNC-FLOW-FAILED", "flow=%s %s", f->conf.name, err.msg);
-            return;
-        }
-        int64_t ms = weir_backoff_next_ms(&f->backoff);
-        WEIR_WARN("SYNC-FLOW-RETRY", "flow=%s in_ms=%" PRId64 " %s", f->conf.name, ms, err.msg);
-        nap(f, ms);
+        after_failure(f, &err);
     }
     WEIR_INFO("SYNC-FLOW-END", "flow=%s", f->conf.name);
 }

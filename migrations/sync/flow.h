@@ -17,7 +17,7 @@ typedef enum sync_flow_state {
     SYNC_FLOW_RUNNING,
     SYNC_FLOW_WAITING, /* retrying; text says what for */
     SYNC_FLOW_PAUSED,
-    SYNC_FLOW_FAILED /* text says what an operator must do */
+    SYNC_FLOW_FAILED /* text says what an operator must do; it looks again now and then */
 } sync_flow_state;
 
 typedef struct sync_flow_view {
@@ -43,7 +43,7 @@ typedef struct sync_flow_conf {
 /* Strings, dest and first are borrowed until free. Starts nothing. */
 WEIR_MUST_CHECK weir_rc sync_flow_new(sync_flow **out, const sync_flow_conf *conf, weir_error *err);
 void sync_flow_free(sync_flow *f); /* after run returned; NULL is fine */
-/* The body of the flow's thread: returns after sync_flow_stop, or when it failed for good. */
+/* The body of the flow's thread: returns after sync_flow_stop. */
 void sync_flow_run(void *flow);
 /* Any thread. */
 void sync_flow_stop(sync_flow *f);

@@ -17,7 +17,7 @@
 #include "migrations/sync/folder_job.h"
 #include "migrations/sync/job_copy.h"
 
-enum { LOOK_MS = 250, RETRY_MS = 1000 };
+enum { LOOK_MS = 250, RETRY_MS = 1000, LOOK_AGAIN_MS = 5000 };
 
 typedef struct direction {
     sync_job *j;
@@ -31,6 +31,7 @@ typedef struct direction {
     sync_flow *flow;
     sync_apply_counts counts;
     weir_thread *thread;
+    char failure[500]; /* under the job's m: why it does not begin, until an operator acts */
 } direction;
 
 struct sync_job {
@@ -43,7 +44,6 @@ struct sync_job {
     weir_thread *watch, *finish;
     sync_folder *folder; /* instead of directions */
     char phase[500];     /* under m: what happens before the flows run; "" they run */
-    char failure[500];
     sync_copy_view copy;
 };
 
@@ -62,11 +62,11 @@ static void set_phase(sync_job *j, const char *text)
     weir_monitor_unlock(j->m);
 }
 
-static void set_failure(sync_job *j, const char *text)
+static void set_failure(direction *d, const char *text)
 {
-    weir_monitor_lock(j->m);
-    (void)snprintf(j->failure, sizeof j->failure, "%s", text);
-    weir_monitor_unlock(j->m);
+    weir_monitor_lock(d->j->m);
+    (void)snprintf(d->failure, sizeof d->failure, "%s", text);
+    weir_monitor_unlock(d->j->m);
 }
 
 /* --- routes ---------------------------------------------------------------------------------- */
@@ -131,6 +131,29 @@ static sync_begin begin_of(direction *d)
                         .arg = j};
 }
 
+/* A flow did not begin. What needs an operator is told once, and tried again all the same. */
+static void not_begun(direction *d, const weir_error *err)
+{
+    sync_job *j = d->j;
+    bool retry = (err->flags & WEIR_EF_RETRY) != 0;
+    weir_monitor_lock(j->m);
+    bool told = strcmp(d->failure, err->msg) == 0;
+    weir_monitor_unlock(j->m);
+    set_phase(j, err->msg);
+    set_failure(d, retry ? "" : err->msg);
+    if (retry) {
+        WEIR_WARN("SYNC-BEGIN-RETRY", "flow=%s %s", d->name, err->msg);
+    } else if (!told) {
+        WEIR_ERROR("SYNC-BEGIN-FAILED", "flow=%s %s", d->name, err->msg);
+    }
+    int64_t until = weir_mono_ms() + (retry ? RETRY_MS : LOOK_AGAIN_MS);
+    weir_monitor_lock(j->m);
+    for (int64_t left = 1; !j->stop && left > 0; left = until - weir_mono_ms()) {
+        (void)weir_monitor_wait(j->m, left);
+    }
+    weir_monitor_unlock(j->m);
+}
+
 /* Before a flow: its position, and the copy that belongs to it. Tried again until it is there. */
 static bool prepare(direction *d)
 {
@@ -141,21 +164,12 @@ static bool prepare(direction *d)
         weir_rc rc = d->lake ? sync_lake_begin(d->lake, &err) : sync_begin_flow(&b, &err);
         if (rc == WEIR_OK) {
             set_phase(j, "");
+            set_failure(d, "");
             return true;
         }
-        if (stopping(j)) {
-            break;
+        if (!stopping(j)) {
+            not_begun(d, &err);
         }
-        set_phase(j, err.msg);
-        if ((err.flags & WEIR_EF_RETRY) == 0) {
-            WEIR_ERROR("SYNC-BEGIN-FAILED", "flow=%s %s", d->name, err.msg);
-            set_failure(j, err.msg);
-            return false;
-        }
-        WEIR_WARN("SYNC-BEGIN-RETRY", "flow=%s %s", d->name, err.msg);
-        weir_monitor_lock(j->m);
-        (void)weir_monitor_wait(j->m, RETRY_MS);
-        weir_monitor_unlock(j->m);
     }
     return false;
 }
@@ -232,6 +246,7 @@ static void make_apply(direction *d)
                           .source_uri = d->read->uri,
                           .feed = d->feed,
                           .tombstones_keep_ms = c->both ? c->tombstones_keep_ms : 0,
+                          .conflicts_keep_ms = c->conflicts_keep_ms,
                           .flow = d->name,
                           .route = route,
                           .arg = d,
@@ -367,6 +382,12 @@ static void put_flow(direction *d, weir_buf *out)
     char at[WEIR_LSN_TEXT_MAX];
     char head[WEIR_LSN_TEXT_MAX];
     sync_flow_view_get(d->flow, &v);
+    weir_monitor_lock(d->j->m);
+    if (v.state == SYNC_FLOW_STARTING && d->failure[0]) {
+        v.state = SYNC_FLOW_FAILED;
+        (void)snprintf(v.text, sizeof v.text, "%s", d->failure);
+    }
+    weir_monitor_unlock(d->j->m);
     uint64_t lag = v.caught_up || v.head.lsn < v.position.lsn ? 0 : v.head.lsn - v.position.lsn;
     int64_t age_ms = v.caught_up || !v.last_commit_us
                          ? 0
@@ -396,9 +417,9 @@ static void put_flow(direction *d, weir_buf *out)
     sync_apply_counts *c = &d->counts;
     weir_buf_printf(out,
                     ",\"groups\":%llu,\"inserted\":%llu,\"updated\":%llu,\"deleted\":%llu,"
-                    "\"truncated\":%llu,\"conflicts\":%llu,\"careful\":%llu}",
+                    "\"truncated\":%llu,\"conflicts\":%llu,\"orphans\":%llu,\"careful\":%llu}",
                     get(&c->groups), get(&c->inserted), get(&c->updated), get(&c->deleted),
-                    get(&c->truncated), get(&c->conflicts), get(&c->careful));
+                    get(&c->truncated), get(&c->conflicts), get(&c->orphans), get(&c->careful));
 }
 
 void sync_job_status(void *job, weir_buf *out)
@@ -432,7 +453,12 @@ void sync_job_status(void *job, weir_buf *out)
 const char *sync_job_waits(sync_job *j, char *text, size_t size)
 {
     weir_monitor_lock(j->m);
-    (void)snprintf(text, size, "%s", j->failure[0] ? j->failure : j->phase);
+    (void)snprintf(text, size, "%s", j->phase);
+    for (int i = 0; i < j->n; i++) {
+        if (j->dir[i].failure[0]) {
+            (void)snprintf(text, size, "%s", j->dir[i].failure);
+        }
+    }
     weir_monitor_unlock(j->m);
     if (text[0] == '\0' && j->folder) {
         bool failed = sync_folder_waits(j->folder, text, size);
@@ -447,22 +473,4 @@ const char *sync_job_waits(sync_job *j, char *text, size_t size)
         }
     }
     return text[0] ? text : NULL;
-}
-
-bool sync_job_failed(sync_job *j, char *text, size_t size)
-{
-    weir_monitor_lock(j->m);
-    (void)snprintf(text, size, "%s", j->failure);
-    weir_monitor_unlock(j->m);
-    if (text[0] == '\0' && j->folder && !sync_folder_waits(j->folder, text, size)) {
-        text[0] = '\0';
-    }
-    for (int i = 0; text[0] == '\0' && i < j->n; i++) {
-        sync_flow_view v;
-        sync_flow_view_get(j->dir[i].flow, &v);
-        if (v.state == SYNC_FLOW_FAILED) {
-            (void)snprintf(text, size, "%s: %s", j->dir[i].name, v.text);
-        }
-    }
-    return text[0] != '\0';
 }

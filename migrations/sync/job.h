@@ -28,7 +28,5 @@ void sync_job_free(sync_job *j);
 void sync_job_status(void *job, weir_buf *out);
 /* NULL: every flow runs (or is paused). Else what it waits for, in text. Any thread. */
 const char *sync_job_waits(sync_job *j, char *text, size_t size);
-/* A flow has failed for good: its text. */
-bool sync_job_failed(sync_job *j, char *text, size_t size);
 
 #endif

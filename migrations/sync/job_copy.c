@@ -200,6 +200,9 @@ static weir_rc copy(const sync_begin *b, weir_pg *pg, weir_error *err)
     char lsn[WEIR_LSN_TEXT_MAX];
     weir_rc rc = with_crawler(b, crw_create, crw_copy, &passed, err);
     if (rc != WEIR_OK) {
+        /* Opened again, the job copies what is missing: chunks that a crashed target lost, or
+         * those of a statement that somebody cancelled. */
+        err->flags |= rc == WEIR_E_AGAIN || rc == WEIR_E_TIMEOUT ? WEIR_EF_RETRY : 0;
         return rc;
     }
     const char *params[] = {b->flow, weir_lsn_print(passed, lsn)};

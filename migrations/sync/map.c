@@ -38,8 +38,7 @@ static weir_rc add_column(sync_map *m, const weir_pg_rows *rows, const char *nam
     int r = find_row(rows, name);
     if (r < 0) {
         return weir_fail(err, WEIR_E_STATE, 0,
-                         "the target's table %s has no column %s; add it there, then resume",
-                         m->plain, name);
+                         "the target's table %s has no column %s: add it there", m->plain, name);
     }
     if (is_true(rows, r, 4)) {
         return WEIR_OK; /* generated: the target computes it */
@@ -80,7 +79,7 @@ static weir_rc check_unique(weir_pg *pg, const sync_map *m, const sync_route *ro
         rc =
             weir_fail(err, WEIR_E_STATE, 0,
                       "the target's table %s has no unique index on the source's key %s: create it "
-                      "there, then resume",
+                      "there",
                       m->plain, b.p);
     }
     weir_pg_rows_free(rows);
@@ -94,6 +93,7 @@ static weir_rc fill(weir_pg *pg, const weir_pg_rows *rows, const sync_route *rou
     const weir_relation *rel = m->rel;
     m->table = weir_arena_dupz(a, weir_pg_value(rows, 0, 7));
     m->plain = m->table;
+    m->from = is_true(rows, 0, 8) ? m->table : weir_arena_printf(a, "ONLY %s", m->table);
     m->schema = weir_arena_strdup(a, route->schema);
     m->name = weir_arena_strdup(a, route->name);
     m->unquoted = weir_arena_printf(a, "%s.%s", m->schema, m->name);
@@ -131,9 +131,8 @@ weir_rc sync_map_make(weir_pg *pg, const weir_relation *rel, const sync_route *r
     const char *params[] = {route->schema, route->name};
     weir_rc rc = weir_pg_query(pg, weir_sql_target_columns, 2, params, &rows, err);
     if (rc == WEIR_OK && weir_pg_nrows(rows) == 0) {
-        rc =
-            weir_fail(err, WEIR_E_STATE, 0, "the target has no table %s.%s; create it, then resume",
-                      route->schema, route->name);
+        rc = weir_fail(err, WEIR_E_STATE, 0, "the target has no table %s.%s: create it",
+                       route->schema, route->name);
     }
     if (rc == WEIR_OK) {
         rc = fill(pg, rows, route, a, out, err);
@@ -292,7 +291,7 @@ const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *p
     int p = 0;
     int n = count_bits(m, present);
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->table);
+    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         if (settable(m, i) && sync_mask_has(present, i)) {
             weir_buf_printf(&b, "%s%s = ", p++ ? ", " : "", m->col[i].ident);
@@ -318,7 +317,7 @@ const char *sync_sql_delete(const sync_map *m, weir_arena *a, bool guarded)
     weir_buf b;
     sync_mask keys = key_columns(m);
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "DELETE FROM %s AS t USING (SELECT *", m->table);
+    weir_buf_printf(&b, "DELETE FROM %s AS t USING (SELECT *", m->from);
     put_unnest(&b, m, &keys);
     weir_buf_putz(&b, ") s WHERE ");
     put_join(&b, m);
@@ -369,7 +368,7 @@ const char *sync_sql_not_named(const sync_map *m, weir_arena *a)
     weir_buf b;
     sync_mask keys = key_columns(m);
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "DELETE FROM %s AS t WHERE NOT EXISTS (SELECT 1", m->table);
+    weir_buf_printf(&b, "DELETE FROM %s AS t WHERE NOT EXISTS (SELECT 1", m->from);
     put_unnest(&b, m, &keys);
     weir_buf_putz(&b, " WHERE ");
     put_join(&b, m);
@@ -441,7 +440,7 @@ const char *sync_sql_row_update(const sync_map *m, weir_arena *a, const sync_mas
     int p = 0;
     int set = 0;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->table);
+    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         if (sync_mask_has(present, i)) {
             p++;
@@ -486,7 +485,7 @@ const char *sync_sql_row_delete(const sync_map *m, weir_arena *a)
 {
     weir_buf b;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "DELETE FROM %s AS t WHERE ", m->table);
+    weir_buf_printf(&b, "DELETE FROM %s AS t WHERE ", m->from);
     put_key_is(&b, m, 1);
     return text_in(a, &b);
 }
@@ -500,7 +499,7 @@ const char *sync_sql_row_look(const sync_map *m, weir_arena *a, bool tracked)
         tracked ? "SELECT (extract(epoch FROM o.timestamp) * 1000000)::bigint - 946684800000000, "
                   "o.roident FROM %s AS t, LATERAL pg_xact_commit_timestamp_origin(t.xmin) o WHERE "
                 : "SELECT NULL::bigint, 0 FROM %s AS t WHERE ",
-        m->table);
+        m->from);
     put_key_is(&b, m, 1);
     weir_buf_putz(&b, " FOR UPDATE OF t");
     return text_in(a, &b);
@@ -510,28 +509,33 @@ const char *sync_sql_row_json(const sync_map *m, weir_arena *a)
 {
     weir_buf b;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "SELECT to_jsonb(t) FROM %s AS t WHERE ", m->table);
+    weir_buf_printf(&b, "SELECT to_jsonb(t) FROM %s AS t WHERE ", m->from);
     put_key_is(&b, m, 1);
     return text_in(a, &b);
 }
 
-/* The ctid of one row that equals the parameters from `from` on, compared as text. */
-static void put_whole(weir_buf *b, const sync_map *m, int from)
+/* Where one row is that equals the parameters from `from` on, compared as text: partitions use the
+ * same ctids. */
+static void put_one(weir_buf *b, const sync_map *m, int from)
 {
-    weir_buf_printf(b, "ctid = (SELECT t.ctid FROM %s AS t WHERE ", m->table);
+    weir_buf_printf(
+        b, "WITH one AS (SELECT t.tableoid AS part, t.ctid AS place FROM %s AS t WHERE ", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         weir_buf_printf(b, "%st.%s::text IS NOT DISTINCT FROM ($%d::%s)::text", i ? " AND " : "",
                         m->col[i].ident, from + i, m->col[i].type);
     }
-    weir_buf_putz(b, " LIMIT 1 FOR UPDATE)");
+    weir_buf_putz(b, " LIMIT 1 FOR UPDATE) ");
 }
 
 const char *sync_sql_whole_delete(const sync_map *m, weir_arena *a)
 {
     weir_buf b;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "DELETE FROM %s WHERE ", m->table);
-    put_whole(&b, m, 1);
+    put_one(&b, m, 1);
+    weir_buf_printf(&b,
+                    "DELETE FROM %s AS t USING one WHERE t.tableoid = one.part AND t.ctid = "
+                    "one.place",
+                    m->from);
     return text_in(a, &b);
 }
 
@@ -541,14 +545,14 @@ const char *sync_sql_whole_update(const sync_map *m, weir_arena *a, const sync_m
     int p = 0;
     int set = 0;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "UPDATE %s SET ", m->table);
+    put_one(&b, m, count_bits(m, present) + 1);
+    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         if (sync_mask_has(present, i)) {
             p++;
             weir_buf_printf(&b, "%s%s = $%d", set++ ? ", " : "", m->col[i].ident, p);
         }
     }
-    weir_buf_putz(&b, " WHERE ");
-    put_whole(&b, m, p + 1);
+    weir_buf_putz(&b, " FROM one WHERE t.tableoid = one.part AND t.ctid = one.place");
     return text_in(a, &b);
 }

@@ -22,7 +22,9 @@ typedef struct sync_map {
     sync_route_kind kind;
     sync_rules rules;
     const weir_relation *rel;
-    const char *table;    /* quoted schema.name */
+    const char *table; /* quoted schema.name */
+    const char *from; /* behind FROM, UPDATE, TRUNCATE: with its partitions, without the children of
+                         plain inheritance, which are tables of their own */
     const char *plain;    /* for messages, = table */
     const char *unquoted; /* schema.name as the crawler writes it */
     const char *schema, *name;
@@ -31,9 +33,11 @@ typedef struct sync_map {
     uint16_t nkey;    /* 0: no key, rows are found by their whole value */
     uint16_t key[32]; /* indexes into col */
     sync_order ordered;
-    uint16_t range[32]; /* the same in the order of the source's key, when ordered is SAME */
-    bool joining;       /* its rows are not all here yet (apply_join.c) */
-    int id;             /* unique per target table and relation version: for statement names */
+    uint16_t range[32];      /* the same in the order of the source's key, when ordered is SAME */
+    const char **orphan_sql; /* per foreign key to this table (apply_orphan.c) */
+    size_t norphan_sql;
+    bool joining; /* its rows are not all here yet (apply_join.c) */
+    int id;       /* unique per target table and relation version: for statement names */
 } sync_map;
 
 /* Asks the target's catalog. In the arena. WEIR_E_STATE: the table, a column or the unique index on

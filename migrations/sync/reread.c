@@ -102,12 +102,19 @@ static weir_rc select_row(weir_pg *pg, const sync_map *m, const weir_val *v, wei
     for (uint16_t i = 0; i < m->n; i++) {
         weir_buf_printf(&sql, "%s %s", i ? "," : "SELECT", ident(m, i, a));
     }
-    weir_buf_printf(&sql, " FROM %s.%s", weir_pg_ident(a, m->rel->schema),
-                    weir_pg_ident(a, m->rel->name));
+    const char *table = weir_arena_printf(a, "%s.%s", weir_pg_ident(a, m->rel->schema),
+                                          weir_pg_ident(a, m->rel->name));
+    const char *oid = weir_pg_literal(a, weir_slice_z(table));
+    weir_buf_printf(&sql, " FROM %s WHERE ", table);
     for (uint16_t i = 0; i < m->nkey; i++) {
-        weir_buf_printf(&sql, " %s %s = $%d", i ? "AND" : "WHERE", ident(m, m->key[i], a), i + 1);
+        weir_buf_printf(&sql, "%s = $%d AND ", ident(m, m->key[i], a), i + 1);
         params[i] = weir_arena_dupz(a, v[m->key[i]].text);
     }
+    /* A child of plain inheritance may have a row of the same key; it is a table of its own. */
+    weir_buf_printf(&sql,
+                    "(tableoid = %s::regclass OR EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid "
+                    "= %s::regclass AND relkind = 'p'))",
+                    oid, oid);
     weir_buf_put(&sql, "", 1);
     weir_rc rc = sql.failed
                      ? weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too many columns", m->plain)

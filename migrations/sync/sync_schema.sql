@@ -62,22 +62,25 @@ CREATE TABLE IF NOT EXISTS weir_sync.decision (
 CREATE OR REPLACE FUNCTION weir_sync.note_delete() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    k jsonb := '[]';
-    n text;
+    k    jsonb := '[]';
+    n    text;
+    root oid := pg_partition_root(TG_RELID); -- the trigger of the whole fires as its partition's
 BEGIN
     FOREACH n IN ARRAY TG_ARGV LOOP
         k := k || jsonb_build_array(to_jsonb(OLD) -> n);
     END LOOP;
     INSERT INTO weir_sync.tombstone (tab, key, xid)
-    VALUES (format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), k::text, pg_current_xact_id())
+    SELECT CASE WHEN root IS NULL THEN format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)
+                ELSE (SELECT format('%I.%I', s.nspname, c.relname) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.oid = root) END,
+           k::text, pg_current_xact_id()
     ON CONFLICT (tab, key) DO UPDATE SET xid = excluded.xid, at = clock_timestamp();
     RETURN NULL;
 END $$;
--- TRUNCATE tells nothing of the rows it removes: they are deleted first.
+-- TRUNCATE tells nothing of the rows it removes: they are deleted first. Children of plain inheritance have triggers of their own.
 CREATE OR REPLACE FUNCTION weir_sync.note_truncate() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    EXECUTE format('DELETE FROM %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    EXECUTE format('DELETE FROM %s %I.%I', CASE WHEN pg_partition_root(TG_RELID) IS NULL THEN 'ONLY' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);
     RETURN NULL;
 END $$;
 INSERT INTO weir_sync.migration (part, version) VALUES ('sync', 1) ON CONFLICT DO NOTHING;

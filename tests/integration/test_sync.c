@@ -7,6 +7,7 @@
 #include "tests/support/synctest.h"
 
 static fixture fx;
+static synctest *fx_test;
 
 static const char tables_sql[] =
     "CREATE TABLE t (id int PRIMARY KEY, v text, big text);"
@@ -47,6 +48,20 @@ static int end(void **state)
         synctest_free(*state);
     }
     return 0;
+}
+
+static bool says(void *arg)
+{
+    synctest *t = fx_test;
+    weir_slice out = {NULL, 0};
+    (void)synctest_run(t, "status", NULL, &out);
+    return strstr(weir_arena_dupz(fx.a, out), arg) != NULL;
+}
+
+static void await_status(synctest *t, char *text)
+{
+    fx_test = t;
+    assert_true(weir_wait_until(says, text, 20000, text));
 }
 
 static void test_every_change(void **state)
@@ -101,7 +116,6 @@ static void test_unique_swap(void **state)
 static void test_conflict_stops_then_goes_on(void **state)
 {
     synctest *t = begin(state, "tables = public.t");
-    weir_slice out = {NULL, 0};
     synctest_start(t);
     synctest_sql(t->b, "INSERT INTO t VALUES (7, 'mine', NULL)");
     synctest_sql(t->a, "INSERT INTO t SELECT i, 'theirs', NULL FROM generate_series(1, 20) i");
@@ -110,9 +124,9 @@ static void test_conflict_stops_then_goes_on(void **state)
                    "'insert_exists' AND resolution = 'stopped' AND local_row ->> 'v' = 'mine' AND "
                    "remote_row ->> 'v' = 'theirs' AND key = '[\"7\"]'",
                    "the conflict's record");
+    await_status(t, "insert_exists at key [\"7\"]");
     assert_string_equal("1", synctest_value(t, t->b, "SELECT count(*) FROM t"));
-    assert_int_equal(1, synctest_run(t, "status", NULL, &out));
-    assert_has(weir_arena_dupz(fx.a, out), "insert_exists at key [\"7\"]");
+    assert_int_equal(1, synctest_run(t, "status", NULL, NULL));
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     synctest_ini(t, "tables = public.t\nconflict = apply_remote\nmissing = skip");
     synctest_start(t);
@@ -217,6 +231,13 @@ static void test_initial_copy(void **state)
                    "the foreign key, after the flow has passed the copy");
     synctest_sql(t->a, "UPDATE uniq SET u = -u WHERE id < 10");
     synctest_equal(t, "uniq");
+    /* who waits for the flow to reach a place of the source sees it, whatever lies before it */
+    const char *now = synctest_value(t, t->a,
+                                     "SELECT pg_current_wal_insert_lsn() FROM "
+                                     "pg_logical_emit_message(true, 'somebody', 'else')");
+    synctest_until(
+        t, t->b, weir_arena_printf(fx.a, "SELECT (lsn >= '%s')::int FROM weir_sync.position", now),
+        "the position of an idle flow to follow");
 }
 
 /* Before a flow has passed its copy, a moved row may be in no chunk, or the target may have another
@@ -237,6 +258,28 @@ static void test_moved_while_loose(void **state)
                  "1007");
     synctest_start(t);
     synctest_equal(t, "t");
+}
+
+/* What came before a change of the columns needs the target as it was; what comes after waits until
+ * it is changed alike, and then goes on by itself. */
+static void test_columns_change(void **state)
+{
+    synctest *t = begin(state, "tables = public.t");
+    synctest_start(t);
+    assert_int_equal(0, synctest_run(t, "pause", NULL, NULL));
+    synctest_sql(t->a, "INSERT INTO t SELECT i, 'v' || i, NULL FROM generate_series(1, 50) i");
+    synctest_sql(t->a, "ALTER TABLE t RENAME v TO w");
+    synctest_sql(t->a, "UPDATE t SET w = 'renamed' WHERE id < 10");
+    synctest_sql(t->a, "ALTER TABLE t ADD COLUMN extra int DEFAULT 7, DROP COLUMN big");
+    synctest_sql(t->a, "INSERT INTO t VALUES (100, 'new', 8)");
+    assert_int_equal(0, synctest_run(t, "resume", NULL, NULL));
+    await_status(t, "has no column w");
+    assert_string_equal("50", synctest_value(t, t->b, "SELECT count(*) FROM t WHERE v LIKE 'v%'"));
+    synctest_sql(t->b, "ALTER TABLE t RENAME v TO w");
+    await_status(t, "has no column extra");
+    synctest_sql(t->b, "ALTER TABLE t ADD COLUMN extra int DEFAULT 7, DROP COLUMN big");
+    synctest_equal(t, "t");
+    assert_int_equal(0, synctest_run(t, "status", NULL, NULL));
 }
 
 /* A table without key would show every transaction that came twice or not at all. */
@@ -278,6 +321,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pause, end),
         cmocka_unit_test_teardown(test_initial_copy, end),
         cmocka_unit_test_teardown(test_moved_while_loose, end),
+        cmocka_unit_test_teardown(test_columns_change, end),
         cmocka_unit_test_teardown(test_killed, end),
         cmocka_unit_test_teardown(test_refused, end),
     };

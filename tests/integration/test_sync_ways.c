@@ -312,7 +312,7 @@ static void test_tombstones_are_pruned(void **state)
     fixture_need(&fx);
     *state = t;
     synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql,
-                 "ways = both\ntables = public.*\ntombstones_keep_h = 1");
+                 "ways = both\ntables = public.*\ntombstones_keep_h = 1\nconflicts_keep_h = 1");
     synctest_start(t);
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     synctest_sql(t->a,
@@ -325,6 +325,18 @@ static void test_tombstones_are_pruned(void **state)
     synctest_until(t, t->a, "SELECT (count(*) = 2)::int FROM weir_sync.tombstone",
                    "the old note to go");
     assert_string_equal("0", synctest_value(t, t->b, "SELECT count(*) FROM weir_sync.tombstone"));
+    /* and when nobody writes any more; with them what the history says of long ago */
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    synctest_sql(t->a, "UPDATE weir_sync.tombstone SET at = at - interval '2 hours', xid = '3'; "
+                       "INSERT INTO weir_sync.conflict (flow, tab, kind, policy, resolution, at) "
+                       "SELECT 't_back', 't3', 'insert_exists', 'error', r, now() - i * interval "
+                       "'2 hours' FROM unnest('{kept,stopped}'::text[]) r, generate_series(0, 1) "
+                       "i");
+    synctest_start(t);
+    synctest_until(t, t->a, "SELECT (count(*) = 0)::int FROM weir_sync.tombstone",
+                   "the notes of an idle flow to go");
+    synctest_until(t, t->a, "SELECT (count(*) = 3)::int FROM weir_sync.conflict",
+                   "what was decided long ago to be forgotten");
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     assert_int_equal(0, synctest_run(t, "forget", NULL, NULL));
     assert_string_equal("0", synctest_value(t, t->a,
