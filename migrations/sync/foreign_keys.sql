@@ -3,7 +3,7 @@
 SELECT f.conname, f.conrelid::regclass,
        CASE WHEN bool_and(pa.attname = ANY ($3::text[])) AND has_table_privilege(f.conrelid, 'SELECT')
              AND (SELECT has_schema_privilege(relnamespace, 'USAGE') FROM pg_class WHERE oid = f.conrelid) THEN
-       format('INSERT INTO weir_sync.conflict (flow, tab, kind, policy, resolution, key, local_row) SELECT $%1$s, %2$L, ''orphan'', %3$L, ''kept'', %4$s, to_jsonb(c) '
+       format('INSERT INTO weir_sync.conflict (flow, tab, kind, policy, resolution, key, local_row) SELECT $%1$s, %2$L, ''orphan'', %3$L, ''kept'', %4$s, to_jsonb(c.*) '
               'FROM %5$s AS c WHERE (%6$s) IN (SELECT %7$s FROM unnest(%8$s) AS u (%9$s)) AND NOT EXISTS (SELECT FROM %10$s AS p WHERE %11$s)',
               cardinality($3::text[]) + 1,
               (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = f.conrelid),

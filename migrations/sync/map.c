@@ -509,7 +509,7 @@ const char *sync_sql_row_json(const sync_map *m, weir_arena *a)
 {
     weir_buf b;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "SELECT to_jsonb(t) FROM %s AS t WHERE ", m->from);
+    weir_buf_printf(&b, "SELECT to_jsonb(t.*) FROM %s AS t WHERE ", m->from);
     put_key_is(&b, m, 1);
     return text_in(a, &b);
 }

@@ -11,7 +11,7 @@ static const char tables_sql[] =
     "CREATE TABLE parent (id int PRIMARY KEY, v text); INSERT INTO parent SELECT i, 'v' FROM "
     "generate_series(1, 50) i;"
     "CREATE TABLE child (id int PRIMARY KEY, \"the Parent\" int REFERENCES parent ON DELETE "
-    "CASCADE); INSERT INTO child SELECT i, i FROM generate_series(10, 20) i;"
+    "CASCADE, c int); INSERT INTO child SELECT i, i FROM generate_series(10, 20) i;"
     "CREATE TABLE pair (a int, b text, PRIMARY KEY (a, b)); INSERT INTO pair VALUES (1, 'x'), (2, "
     "'y,\"');"
     "CREATE TABLE leaf (id int PRIMARY KEY, x text, y int, FOREIGN KEY (y, x) REFERENCES pair (a, "
@@ -77,10 +77,11 @@ static void test_orphans_are_told(void **state)
                    "SELECT (count(*) = 2)::int FROM weir_sync.conflict WHERE kind = "
                    "'orphan'",
                    "the history");
-    assert_string_equal("public.child child_the Parent_fkey [\"101\"] {\"id\": 101, \"the "
-                        "Parent\": 1}; public.child child_the Parent_fkey [\"102\"] {\"id\": 102, "
-                        "\"the Parent\": 2}",
-                        told(t, t->b));
+    assert_string_equal(
+        "public.child child_the Parent_fkey [\"101\"] {\"c\": null, \"id\": 101, \"the "
+        "Parent\": 1}; public.child child_the Parent_fkey [\"102\"] {\"c\": null, \"id\": 102, "
+        "\"the Parent\": 2}",
+        told(t, t->b));
     synctest_until(t, t->a,
                    "SELECT (count(*) = 1)::int FROM weir_sync.conflict WHERE kind = "
                    "'orphan'",

@@ -18,7 +18,7 @@ static const char tables_sql[] =
     "CREATE TABLE t1 (id int PRIMARY KEY, v text, n int, big text);"
     "ALTER TABLE t1 ALTER big SET STORAGE EXTERNAL;"
     "CREATE TABLE t2 (a int, b text, v text, PRIMARY KEY (b, a));"
-    "CREATE TABLE t3 (id text PRIMARY KEY, v text);"
+    "CREATE TABLE t3 (id text PRIMARY KEY, v text, t text);"
     "CREATE TABLE t4 (id int PRIMARY KEY, v text, parent int REFERENCES t1 ON DELETE CASCADE);"
     "INSERT INTO t1 SELECT i, 'v', 0, repeat('x', 3000) FROM generate_series(1, 40) i;"
     "INSERT INTO t2 SELECT i % 10, 'b' || i / 10, 'a' FROM generate_series(0, 39) i;"
