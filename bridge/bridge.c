@@ -7,6 +7,7 @@
 
 #include "bridge/reader.h"
 #include "bridge/status.h"
+#include "bridge/unseen.h"
 #include "bridge/watch.h"
 #include "bridge/writer.h"
 #include "libweir/base/clock.h"
@@ -22,9 +23,10 @@ typedef struct bridge {
     brg_reader *reader;
     brg_copier *copier;
     brg_crawl *crawl;
+    brg_unseen *unseen;
     brg_feed *feed;
     brg_status *status;
-    weir_thread *threads[4];
+    weir_thread *threads[5];
     int nthreads;
 } bridge;
 
@@ -139,6 +141,10 @@ static weir_rc start(bridge *b, weir_error *err)
     if (rc == WEIR_OK) {
         rc = start_thread(b, "brg-watch", brg_watch_run, s, err);
     }
+    if (rc == WEIR_OK && s->settings->bridge_first_copy) {
+        b->unseen = brg_unseen_new(s, b->crawl);
+        rc = start_thread(b, "brg-unseen", brg_unseen_run, b->unseen, err);
+    }
     if (rc == WEIR_OK) {
         rc = brg_crawl_go(b->crawl, err);
     }
@@ -207,6 +213,7 @@ weir_rc brg_bridge_run(const weir_settings *settings, weir_error *err)
     brg_feed_close(b.feed);
     brg_reader_free(b.reader);
     brg_copier_free(b.copier);
+    brg_unseen_free(b.unseen);
     brg_crawl_close(b.crawl);
     brg_windows_free(b.windows);
     brg_port_free(b.port);

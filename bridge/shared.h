@@ -2,7 +2,8 @@
  * frames, counters.
  *
  * One monitor guards it; nobody holds it across I/O. Threads: reader (decodes), writer (log),
- * copier (chunks), watch (slot figures, heartbeat), loop (feed, health).
+ * copier (chunks), watch (slot figures, heartbeat), unseen (changes without events), loop (feed,
+ * health).
  */
 #ifndef WEIR_BRIDGE_SHARED_H
 #define WEIR_BRIDGE_SHARED_H

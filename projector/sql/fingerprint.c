@@ -63,6 +63,7 @@ static void put_tables(weir_buf *b, const weir_plan *p)
         const weir_plan_table *t = &p->tables[i];
         put_text(b, t->schema);
         put_text(b, t->name);
+        put_int(b, (int64_t)t->oid); /* a table made anew under the name is another one */
         put_int(b, t->ncols);
         for (int c = 0; c < t->ncols; c++) {
             put_text(b, t->cols[c].name);
@@ -134,7 +135,7 @@ uint64_t weir_plan_fingerprint(const weir_plan *p)
 {
     weir_buf b;
     weir_buf_init(&b, FINGERPRINT_BYTES_MAX);
-    put_int(&b, 1); /* version of this form and of the engine's rendering rules */
+    put_int(&b, 2); /* version of this form and of the engine's rendering rules */
     put_text(&b, p->model);
     put_tables(&b, p);
     put_occs(&b, p);

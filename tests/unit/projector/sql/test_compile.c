@@ -548,6 +548,13 @@ static void test_fingerprint(void **state)
                 fingerprint("SELECT id, note FROM orders"));
     assert_true(fingerprint("SELECT id FROM orders WHERE num > 1") !=
                 fingerprint("SELECT id FROM orders WHERE num > 2"));
+    /* A table made anew under the same name is another one. */
+    compiled c;
+    const weir_plan *p = compile_ok(&c, "SELECT id FROM orders");
+    h = weir_plan_fingerprint(p);
+    p->tables[0].oid++;
+    assert_true(h != weir_plan_fingerprint(p));
+    compiled_free(&c);
 }
 
 static void test_small_arena(void **state)
