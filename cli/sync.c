@@ -59,6 +59,33 @@ static weir_rc find_tables(sync_cmd *s, weir_error *err)
     return WEIR_OK;
 }
 
+/* A section of no table changes nothing: mostly a slip of the pen, and sometimes of a table that is
+ * still to come. */
+static void tell_unused_sections(const sync_cmd *s)
+{
+    const char **names = WEIR_ARENA_ARRAY(s->a, const char *, s->ntables);
+    for (size_t k = 0; k < s->ntables; k++) {
+        names[k] = weir_arena_printf(s->a, WEIR_SLICE_FMT "." WEIR_SLICE_FMT,
+                                     WEIR_SLICE_ARG(s->tables[k].schema),
+                                     WEIR_SLICE_ARG(s->tables[k].name));
+    }
+    for (size_t i = 0; i < s->conf.ntables; i++) {
+        const char *said =
+            weir_arena_printf(s->a, "%s.%s", s->conf.table[i].schema, s->conf.table[i].name);
+        bool used = false;
+        for (size_t k = 0; k < s->ntables && !used; k++) {
+            used = strcmp(names[k], said) == 0;
+        }
+        const char *near = used ? NULL : weir_nearest(said, names, s->ntables);
+        if (!used) {
+            say("!", cli_yellow(), "tables",
+                weir_arena_printf(s->a, "[table %s] is of none of the synced tables%s%s%s", said,
+                                  near ? "; did you mean " : "", near ? near : "",
+                                  near ? "?" : ""));
+        }
+    }
+}
+
 static cli_source source_of(const sync_cmd *s, bool back)
 {
     const sync_side_conf *side = back ? &s->conf.target : &s->conf.source;
@@ -222,6 +249,9 @@ static weir_rc start_all(sync_cmd *s, weir_error *err)
     weir_rc rc = WEIR_OK;
     if (!s->conf.folder) {
         rc = find_tables(s, err);
+        if (rc == WEIR_OK) {
+            tell_unused_sections(s);
+        }
         rc = rc == WEIR_OK ? start_bridge(s, false, err) : rc;
     }
     if (rc == WEIR_OK && s->conf.both) {

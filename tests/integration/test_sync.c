@@ -315,6 +315,10 @@ static void test_refused(void **state)
     assert_string_equal("0", synctest_value(t, t->a, "SELECT count(*) FROM pg_publication"));
     synctest_ini(t, "tables = public.*\nconflict = newest");
     assert_int_equal(1, synctest_run(t, "start", "--detach", &out));
+    synctest_ini(t, "tables = public.*\n[table public.unic]\nconflict = apply_remote");
+    assert_int_equal(0, synctest_run(t, "start", "--detach", &out));
+    assert_has(weir_arena_dupz(fx.a, out),
+               "[table public.unic] is of none of the synced tables; did you mean public.uniq?");
     synctest_ini(t, "tables = public.*");
 }
 
