@@ -36,10 +36,10 @@ static const char TABLES[] =
     "weir_sync.migrate_table t LEFT JOIN LATERAL (SELECT (SELECT sum(k.rows) FROM weir_sync.chunk "
     "k "
     "WHERE k.job = w.job AND k.tab = w.tab) AS rows, w.copied_at IS NOT NULL AS copied FROM "
-    "weir_sync.crawl_table w WHERE w.job = t.name AND replace(w.tab, '\"', '') LIKE '% > ' || "
+    "weir_sync.crawl_table w WHERE w.job = t.name AND right(w.tab, length(t.tab) + 3) = ' > ' || "
     "t.tab LIMIT 1) c ON true LEFT JOIN LATERAL (SELECT count(*) AS n FROM weir_sync.reject j "
-    "WHERE "
-    "j.job = t.name AND replace(j.tab, '\"', '') LIKE '% > ' || t.tab) r ON true WHERE t.name = $1 "
+    "WHERE j.job = t.name AND right(j.tab, length(t.tab) + 3) = ' > ' || t.tab) r ON true WHERE "
+    "t.name = $1 "
     "ORDER BY t.tab";
 
 static weir_rc print_tables(mig_session *s, weir_buf *b, weir_error *err)

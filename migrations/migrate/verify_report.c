@@ -40,13 +40,15 @@ void mig_verify_json(const mig_verify *v, weir_buf *out)
     weir_buf_putz(out, "[");
     for (int i = 0; i < v->ntables && v->tables[i].t; i++) {
         const mig_verified *t = &v->tables[i];
+        weir_buf_printf(out, "%s{\"table\":", i ? "," : "");
+        weir_json_quote(out, weir_slice_z(t->t->label));
         weir_buf_printf(out,
-                        "%s{\"table\":\"%s\",\"source_rows\":%lld,\"target_rows\":%lld,\"source_"
+                        ",\"source_rows\":%lld,\"target_rows\":%lld,\"source_"
                         "hash\":\"%s\",\"target_hash\":\"%s\",\"rejected\":%lld,\"suspects\":%lld,"
                         "\"differences\":%lld,\"keys\":[",
-                        i ? "," : "", t->t->label, (long long)t->source_rows,
-                        (long long)t->target_rows, t->source_hash, t->target_hash,
-                        (long long)t->rejected, (long long)t->suspects, (long long)t->differ);
+                        (long long)t->source_rows, (long long)t->target_rows, t->source_hash,
+                        t->target_hash, (long long)t->rejected, (long long)t->suspects,
+                        (long long)t->differ);
         for (const mig_difference *d = t->first; d; d = d->next) {
             weir_buf_printf(out, "%s{\"kind\":\"%s\",\"key\":", d == t->first ? "" : ",", d->kind);
             weir_json_quote(out, weir_slice_z(d->key));

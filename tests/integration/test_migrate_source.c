@@ -130,14 +130,20 @@ static void children_of_inheritance(void **state)
     migtest_sql(t.target, FAMILY);
     /* of no concern, and not held to its parent's foreign key either */
     migtest_sql(t.target, "CREATE TABLE g () INHERITS (f); INSERT INTO g VALUES (1, 99999)");
-    migtest_sql(t.source, "INSERT INTO p SELECT g, 'p' FROM generate_series(1, 300) g; INSERT INTO "
-                          "c SELECT g, 'c' FROM generate_series(100, 500) g; INSERT INTO f SELECT "
-                          "g, g FROM generate_series(1, 50) g");
+    migtest_sql(t.source,
+                "INSERT INTO p SELECT g, 'p' FROM generate_series(1, 300) g; INSERT INTO "
+                "c SELECT g, 'c' FROM generate_series(100, 500) g; CREATE TABLE \"Odd_\"\"\\1\" AS "
+                "SELECT 1 AS \"K%\"; ALTER TABLE \"Odd_\"\"\\1\" ADD PRIMARY KEY "
+                "(\"K%\"); INSERT INTO f SELECT "
+                "g, g FROM generate_series(1, 50) g");
     migtest_mapping(&t, "[migration]\nchunk_rows = 60\n",
                     "[table public.p]\nfrom = p\ncolumns = *\n[table public.c]\nfrom = "
-                    "c\ncolumns = *\n[table public.f]\nfrom = f\ncolumns = *\n");
+                    "c\ncolumns = *\n[table public.f]\nfrom = f\ncolumns = *\n[table "
+                    "public.\"Odd_\"\"\\1\"]\nfrom = \"Odd_\"\"\\1\"\ncreate = yes\ncolumns = *\n");
     migtest_start(&t);
     migtest_await_phase(&t, "live");
+    assert_int_equal(0, migtest_weir(&t, "status", NULL));
+    assert_null(strstr(t.said, "not yet all"));
     migtest_sql(t.source, "UPDATE ONLY p SET v = 'p2' WHERE id > 90; DELETE FROM ONLY p WHERE id "
                           "BETWEEN 150 AND 160; DELETE FROM c WHERE id BETWEEN 170 AND 180; UPDATE "
                           "ONLY p SET id = id + 1000 WHERE id = 200");
