@@ -182,6 +182,7 @@ static weir_rc open_http(rsvc_worker *w, weir_error *err)
     if (rc == WEIR_OK && s->read_nng[0] && w->conf.index == 0) {
         const weir_endpoint_conf nng = {.url = s->read_nng,
                                         .option = "read.nng",
+                                        .tls = w->conf.tls,
                                         .guarded = weir_auth_on(w->conf.auth),
                                         .connections_max = (unsigned)s->read_connections_max,
                                         .body_max_bytes = BODY_MAX_BYTES};

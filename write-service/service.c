@@ -104,6 +104,7 @@ static weir_rc open_nng(wsvc_service *s, weir_error *err)
     const weir_settings *c = s->settings;
     const weir_endpoint_conf conf = {.url = c->write_nng,
                                      .option = "write.nng",
+                                     .tls = s->tls,
                                      .guarded = weir_auth_on(s->auth),
                                      .connections_max = (unsigned)c->write_connections_max,
                                      .body_max_bytes = (size_t)c->write_body_max_bytes};

@@ -60,13 +60,16 @@ typedef struct weir_client_error {
 typedef struct weir_client weir_client;
 
 typedef struct weir_client_conf {
-    /* tcp://host:port or ipc:///path, as in write.nng, read.nng and bridge.feed of weir.ini; NULL:
-     * not used */
+    /* tcp://host:port, tls+tcp://host:port or ipc:///path, as in write.nng, read.nng and
+     * bridge.feed of weir.ini (which has no TLS); NULL: not used */
     const char *write_url, *read_url, *feed_url;
     const char *credentials; /* sent with each call, like the header Authorization; NULL: none */
     int64_t timeout_ms;      /* of a call, from start to answer; 0: 30000 */
     unsigned in_flight_max;  /* 0: 1024; at most 4096 */
     bool keys;               /* each command gets an Idempotency-Key of its own unless it has one */
+    /* of tls+tcp:// */
+    const char *tls_ca;   /* PEM file of the certificates to trust; NULL: the system's */
+    const char *tls_name; /* host or IP address the peer's certificate must name; NULL: the URL's */
 } weir_client_conf;
 
 /* A text with its length; not NUL-terminated. */

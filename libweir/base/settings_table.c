@@ -33,7 +33,8 @@ const weir_opt weir_settings_table[] = {
     {"write", "port", WEIR_OPT_INT, AT(write_port), "7701", 0, PORT_MAX, false,
      "Port of the command endpoint", NULL},
     {"write", "nng", WEIR_OPT_TEXT, AT(write_nng), "", 0, 255, false,
-     "NNG address of the command endpoint, tcp://host:port or ipc:///path", "none: HTTP only"},
+     "NNG address of the command endpoint, tcp://host:port, tls+tcp://host:port or ipc:///path",
+     "none: HTTP only"},
     {"write", "lanes", WEIR_OPT_INT, AT(write_lanes), "2", 1, 64, false,
      "PostgreSQL connections that execute groups of commands", NULL},
     {"write", "group_max", WEIR_OPT_INT, AT(write_group_max), "48", 1, 60, false,
@@ -80,7 +81,8 @@ const weir_opt weir_settings_table[] = {
     {"read", "port", WEIR_OPT_INT, AT(read_port), "7702", 0, PORT_MAX, false,
      "Port of the query endpoint", NULL},
     {"read", "nng", WEIR_OPT_TEXT, AT(read_nng), "", 0, 255, false,
-     "NNG address of the query endpoint, tcp://host:port or ipc:///path", "none: HTTP only"},
+     "NNG address of the query endpoint, tcp://host:port, tls+tcp://host:port or ipc:///path",
+     "none: HTTP only"},
     {"read", "threads", WEIR_OPT_INT, AT(read_threads), "0", 0, 256, false,
      "Loop threads; 0: one per core", NULL},
     {"read", "wait_max_ms", WEIR_OPT_MS, AT(read_wait_max_ms), "10000", 0, HOUR, false,
@@ -173,7 +175,10 @@ const weir_opt weir_settings_table[] = {
      NULL},
 
     {"tls", "cert", WEIR_OPT_PATH, AT(tls_cert), "", 1, 4000, false,
-     "Certificate chain (PEM) of the command and query endpoints; turns TLS on", "none"},
+     "Certificate chain (PEM) of the command and query endpoints: turns TLS on over HTTP, and is "
+     "that "
+     "of tls+tcp:// in write.nng and read.nng",
+     "none"},
     {"tls", "key", WEIR_OPT_PATH, AT(tls_key), "", 1, 4000, false, "Private key (PEM) of tls.cert",
      "none; needed with tls.cert"},
     {"tls", "ca", WEIR_OPT_PATH, AT(tls_ca), "", 1, 4000, false,

@@ -7,8 +7,10 @@
 
 static weir_rc bad_url(weir_error *err, const char *text)
 {
-    return weir_fail(err, WEIR_E_INPUT, 0,
-                     "\"%.200s\" is no address; write tcp://host:port or ipc:///path", text);
+    return weir_fail(
+        err, WEIR_E_INPUT, 0,
+        "\"%.200s\" is no address; write tcp://host:port, tls+tcp://host:port or ipc:///path",
+        text);
 }
 
 static bool take_host(weir_sp_url *out, weir_slice host)
@@ -27,13 +29,18 @@ static bool take_host(weir_sp_url *out, weir_slice host)
 weir_rc weir_sp_url_read(weir_sp_url *out, const char *text, weir_error *err)
 {
     weir_slice s = weir_slice_z(text);
-    const weir_slice tcp = WEIR_SLICE_LIT("tcp://"), ipc = WEIR_SLICE_LIT("ipc://");
+    const weir_slice tls = WEIR_SLICE_LIT("tls+"), tcp = WEIR_SLICE_LIT("tcp://"),
+                     ipc = WEIR_SLICE_LIT("ipc://");
     int64_t port = -1;
     memset(out, 0, sizeof *out);
     if (weir_slice_starts(s, ipc)) {
         out->ipc = true;
         out->path = text + ipc.n;
         return out->path[0] ? WEIR_OK : bad_url(err, text);
+    }
+    if (weir_slice_starts(s, tls)) {
+        out->tls = true;
+        s = weir_slice_of(s.p + tls.n, s.n - tls.n);
     }
     if (!weir_slice_starts(s, tcp)) {
         return bad_url(err, text);

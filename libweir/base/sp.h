@@ -3,6 +3,7 @@
  *   greeting, both ways:  00 'S' 'P' 00  protocol:u16  00 00
  *   message, tcp:         length:u64  length bytes
  *   message, ipc:         01 length:u64  length bytes
+ *   tls+tcp:              the bytes of tcp, in TLS
  *   the bytes of REQ/REP: id…:u32 (the last one has its top bit set)  body
  *
  * All numbers are big endian. A reply begins with the ids of its request. Pure.
@@ -26,13 +27,13 @@ enum {
 };
 
 typedef struct weir_sp_url {
-    bool ipc;
+    bool ipc, tls;
     char host[WEIR_SP_HOST_BYTES]; /* tcp; without brackets */
     int port;
     const char *path; /* ipc; borrowed from the text */
 } weir_sp_url;
 
-/* tcp://host:port, tcp://[::1]:port or ipc:///path. WEIR_E_INPUT: none of these. */
+/* tcp://host:port, tcp://[::1]:port, tls+tcp://…, or ipc:///path. WEIR_E_INPUT: none of these. */
 WEIR_MUST_CHECK weir_rc weir_sp_url_read(weir_sp_url *out, const char *text, weir_error *err);
 /* Can only processes of this machine reach it? */
 bool weir_sp_url_local(const weir_sp_url *url);

@@ -25,6 +25,20 @@ static int take_url(weir_cl_line *l, const char *url, weir_client_error *err)
     return WEIR_CLIENT_OK;
 }
 
+static int open_tls(weir_client *c, const weir_client_conf *conf, weir_client_error *err)
+{
+    weir_error why = {0};
+    bool wanted = false;
+    for (size_t i = 0; i < WEIR_CL_LINES; i++) {
+        wanted |= c->lines[i].url.tls;
+    }
+    if (wanted && weir_tls_trust_new(&c->trust, conf->tls_ca, &why) != WEIR_OK) {
+        return weir_cl_error(err, WEIR_CLIENT_INPUT, "%s", why.msg);
+    }
+    c->tls_name = conf->tls_name ? weir_xstrdup(conf->tls_name) : NULL;
+    return WEIR_CLIENT_OK;
+}
+
 static void make_slots(weir_client *c, unsigned n)
 {
     c->slots = n == 0 ? IN_FLIGHT : n > WEIR_CL_SLOTS_MAX ? WEIR_CL_SLOTS_MAX : n;
@@ -52,6 +66,9 @@ int weir_client_open(weir_client **out, const weir_client_conf *conf, weir_clien
     for (size_t i = 0; i < WEIR_CL_LINES && rc == WEIR_CLIENT_OK; i++) {
         rc = take_url(&c->lines[i], urls[i], err);
     }
+    if (rc == WEIR_CLIENT_OK) {
+        rc = open_tls(c, conf, err);
+    }
     if (rc != WEIR_CLIENT_OK) {
         weir_client_close(c);
         return rc;
@@ -72,6 +89,8 @@ void weir_client_close(weir_client *c)
         weir_buf_fini(&c->calls[i].message);
     }
     free(c->calls);
+    weir_tls_trust_free(c->trust);
+    free(c->tls_name);
     free(c->credentials);
     free(c);
 }
@@ -120,8 +139,7 @@ static void poll_once(weir_client *c, int64_t until_ms, int64_t now_ms)
     struct pollfd fds[WEIR_CL_LINES];
     for (size_t i = 0; i < WEIR_CL_LINES; i++) {
         weir_cl_line *l = &c->lines[i];
-        bool writes = l->state == WEIR_CL_CONNECTING || l->out.n > l->out_at;
-        fds[i] = (struct pollfd){l->fd, (short)(writes ? POLLIN | POLLOUT : POLLIN), 0};
+        fds[i] = (struct pollfd){l->fd, weir_cl_line_events(l), 0};
     }
     if (poll(fds, WEIR_CL_LINES, wait_for(c, until_ms, now_ms)) <= 0) {
         return;

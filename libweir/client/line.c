@@ -14,6 +14,7 @@
 
 enum {
     READ_BYTES = 64 * 1024,
+    READS_MAX = 64, /* then what else there is to do */
     KEEP_BYTES = 1 << 20,
     CONNECT_MAX_MS = 5000,
     BACKOFF_MIN_MS = 20,
@@ -29,11 +30,19 @@ void weir_cl_line_init(weir_cl_line *l)
     weir_backoff_init(&l->backoff, BACKOFF_MIN_MS, BACKOFF_MAX_MS, 0);
 }
 
-void weir_cl_line_fini(weir_cl_line *l)
+static void disconnect(weir_cl_line *l)
 {
+    weir_tls_stream_free(l->tls);
+    l->tls = NULL;
     if (l->fd >= 0) {
         (void)close(l->fd);
     }
+    l->fd = -1;
+}
+
+void weir_cl_line_fini(weir_cl_line *l)
+{
+    disconnect(l);
     weir_buf_fini(&l->in);
     weir_buf_fini(&l->out);
 }
@@ -41,10 +50,7 @@ void weir_cl_line_fini(weir_cl_line *l)
 void weir_cl_line_lost(weir_client *c, weir_cl_line *l, const char *why)
 {
     (void)snprintf(l->why, sizeof l->why, "%s", why);
-    if (l->fd >= 0) {
-        (void)close(l->fd);
-    }
-    l->fd = -1;
+    disconnect(l);
     l->state = WEIR_CL_DOWN;
     l->try_at_ms = weir_mono_ms() + weir_backoff_next_ms(&l->backoff);
     weir_cl_calls_lost(c, l);
@@ -77,8 +83,15 @@ static bool address_of(weir_cl_line *l, struct sockaddr_storage *ss, socklen_t *
     return true;
 }
 
-static void greet(weir_cl_line *l)
+static void greet(weir_client *c, weir_cl_line *l)
 {
+    if (l->url.tls) {
+        l->tls = weir_tls_stream_client(c->trust, l->fd, c->tls_name ? c->tls_name : l->url.host);
+        if (!l->tls) {
+            weir_cl_line_lost(c, l, "no memory for TLS");
+            return;
+        }
+    }
     unsigned char greeting[WEIR_SP_GREETING_BYTES];
     weir_sp_greeting(greeting, WEIR_SP_REQ);
     weir_buf_put(&l->out, greeting, sizeof greeting);
@@ -105,12 +118,24 @@ void weir_cl_line_connect(weir_client *c, weir_cl_line *l, int64_t now_ms)
     }
     l->give_up_at_ms = now_ms + CONNECT_MAX_MS;
     if (connect(l->fd, (struct sockaddr *)&ss, n) == 0) {
-        greet(l);
+        greet(c, l);
     } else if (errno == EINPROGRESS) {
         l->state = WEIR_CL_CONNECTING;
     } else {
         weir_cl_line_lost(c, l, strerror(errno));
     }
+}
+
+short weir_cl_line_events(const weir_cl_line *l)
+{
+    bool waits = l->out.n > l->out_at && (!l->tls || weir_tls_wants_out(l->tls));
+    return l->state == WEIR_CL_CONNECTING || waits ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* Why recv or send failed just now. */
+static const char *failure(const weir_cl_line *l)
+{
+    return l->tls && errno == EPROTO ? weir_tls_why(l->tls) : strerror(errno);
 }
 
 void weir_cl_line_send(weir_client *c, weir_cl_line *l)
@@ -120,7 +145,9 @@ void weir_cl_line_send(weir_client *c, weir_cl_line *l)
         return;
     }
     while (l->out.n > l->out_at) {
-        ssize_t n = send(l->fd, l->out.p + l->out_at, l->out.n - l->out_at, MSG_NOSIGNAL);
+        const char *p = l->out.p + l->out_at;
+        ssize_t n = l->tls ? weir_tls_send(l->tls, p, l->out.n - l->out_at)
+                           : send(l->fd, p, l->out.n - l->out_at, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -128,7 +155,7 @@ void weir_cl_line_send(weir_client *c, weir_cl_line *l)
             return;
         }
         if (n <= 0) {
-            weir_cl_line_lost(c, l, strerror(errno));
+            weir_cl_line_lost(c, l, failure(l));
             return;
         }
         l->out_at += (size_t)n;
@@ -195,9 +222,11 @@ static const char *parse(weir_client *c, weir_cl_line *l)
 
 static void receive(weir_client *c, weir_cl_line *l)
 {
-    for (;;) {
+    for (int i = 0; i < READS_MAX; i++) {
         char *p = weir_buf_reserve(&l->in, READ_BYTES);
-        ssize_t n = p ? recv(l->fd, p, READ_BYTES, 0) : 0;
+        ssize_t n = !p       ? 0
+                    : l->tls ? weir_tls_recv(l->tls, p, READ_BYTES)
+                             : recv(l->fd, p, READ_BYTES, 0);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -205,7 +234,7 @@ static void receive(weir_client *c, weir_cl_line *l)
             return;
         }
         if (n <= 0) {
-            weir_cl_line_lost(c, l, n < 0 ? strerror(errno) : "the peer closed the connection");
+            weir_cl_line_lost(c, l, n < 0 ? failure(l) : "the peer closed the connection");
             return;
         }
         l->in.n += (size_t)n;
@@ -214,7 +243,7 @@ static void receive(weir_client *c, weir_cl_line *l)
             weir_cl_line_lost(c, l, why);
             return;
         }
-        if (n < READ_BYTES) {
+        if (n < READ_BYTES && !l->tls) { /* of TLS a read has one record */
             return;
         }
     }
@@ -229,7 +258,7 @@ void weir_cl_line_ready(weir_client *c, weir_cl_line *l, short revents)
             weir_cl_line_lost(c, l, strerror(e ? e : errno));
             return;
         }
-        greet(l);
+        greet(c, l);
     } else if (revents & (POLLIN | POLLERR | POLLHUP)) {
         receive(c, l);
     }

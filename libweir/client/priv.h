@@ -10,6 +10,7 @@
 #include "libweir/base/backoff.h"
 #include "libweir/base/buf.h"
 #include "libweir/base/sp.h"
+#include "libweir/base/tlsstream.h"
 
 enum {
     WEIR_CL_SLOT_BITS = 12,
@@ -39,6 +40,7 @@ typedef struct weir_cl_line {
     weir_sp_url url;
     weir_cl_state state;
     int fd;
+    weir_tls_stream *tls;             /* NULL: bare, or no connection */
     int64_t try_at_ms, give_up_at_ms; /* next attempt; of the attempt under way */
     weir_backoff backoff;
     weir_buf in, out;
@@ -74,6 +76,8 @@ typedef struct weir_cl_call {
 struct weir_client {
     weir_cl_line lines[WEIR_CL_LINES];
     char *credentials;
+    weir_tls_trust *trust;          /* NULL: no line needs it */
+    char *tls_name;                 /* NULL: each line's own host */
     int64_t timeout_ms, soonest_ms; /* no deadline lies before soonest_ms */
     bool keys;
     weir_cl_call *calls;
@@ -90,6 +94,8 @@ void weir_cl_error_problem(weir_client_error *err, int status, weir_slice proble
 /* line.c: advances a connection; what is lost is told to calls.c. */
 void weir_cl_line_init(weir_cl_line *l);
 void weir_cl_line_fini(weir_cl_line *l);
+/* What its connection waits for, in poll's words. */
+short weir_cl_line_events(const weir_cl_line *l);
 void weir_cl_line_connect(weir_client *c, weir_cl_line *l, int64_t now_ms);
 void weir_cl_line_send(weir_client *c, weir_cl_line *l);
 void weir_cl_line_ready(weir_client *c, weir_cl_line *l, short revents);

@@ -109,6 +109,7 @@ weir_rc weir_endpoint_open(weir_endpoint **out, weir_loop *l, weir_http *http,
     e->http = http;
     weir_buf_init(&e->scratch, ANSWER_MAX_BYTES);
     const weir_sp_conf sp = {.url = conf->url,
+                             .tls = conf->tls,
                              .reuseport = conf->reuseport,
                              .connections_max = conf->connections_max,
                              .unanswered_max = UNANSWERED_MAX,

@@ -13,7 +13,8 @@ typedef struct weir_endpoint weir_endpoint;
 typedef struct weir_endpoint_conf {
     const char *url;    /* borrowed; see weir_sp_url_read */
     const char *option; /* its name in weir.ini, for error texts */
-    bool guarded;       /* requests are authenticated: it may listen for other machines */
+    weir_tls *tls; /* of a tls+tcp:// url; NULL: there is no certificate; outlives the endpoint */
+    bool guarded;  /* requests are authenticated: it may listen for other machines */
     bool reuseport;
     unsigned connections_max;
     size_t body_max_bytes;

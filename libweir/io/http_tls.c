@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "libweir/base/tlsstream.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/http_priv.h"
 #include "libweir/io/tls_priv.h"
@@ -48,8 +49,7 @@ static int on_handshake(gnutls_session_t session, const gnutls_datum_t *authorit
 
 weir_rc weir_http_tls_options(weir_http *h, http_tls *out, weir_error *err)
 {
-    static const char priorities[] =
-        "SECURE128:%SERVER_PRECEDENCE:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    static const char priorities[] = WEIR_TLS_PRIORITIES;
     union {
         const char *in;
         char *out;

@@ -20,7 +20,7 @@ static void set_interest(sp_conn *c)
     if (!paused(c)) {
         events |= WEIR_LOOP_IN;
     }
-    if (c->out.n > c->out_at) {
+    if (c->out.n > c->out_at && (!c->tls || weir_tls_wants_out(c->tls))) {
         events |= WEIR_LOOP_OUT;
     }
     weir_loop_mod(c->source, events);
@@ -93,12 +93,19 @@ static void detach(weir_sp_req *req)
     req->conn = NULL;
 }
 
+static void hang_up(sp_conn *c)
+{
+    weir_tls_stream_free(c->tls);
+    weir_tls_drop(c->pair);
+    (void)close(c->fd);
+}
+
 void weir_sp_conn_close(sp_conn *c)
 {
     weir_sp_server *s = c->s;
     unmark_dirty(c);
     weir_loop_del(c->source);
-    (void)close(c->fd);
+    hang_up(c);
     while (c->reqs) { /* whoever is told may reply at once, and the request is gone */
         weir_sp_req *req = c->reqs;
         detach(req);
@@ -177,12 +184,23 @@ static bool parse(sp_conn *c)
     return true;
 }
 
+static ssize_t take_bytes(sp_conn *c, void *p, size_t n)
+{
+    return c->tls ? weir_tls_recv(c->tls, p, n) : recv(c->fd, p, n, 0);
+}
+
+static ssize_t give_bytes(sp_conn *c, const void *p, size_t n)
+{
+    return c->tls ? weir_tls_send(c->tls, p, n) : send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
 /* false: it has ended. */
 static bool receive(sp_conn *c)
 {
-    for (int i = 0; i < SP_READS_MAX && !paused(c); i++) {
+    int reads_max = c->tls ? SP_RECORDS_MAX : SP_READS_MAX;
+    for (int i = 0; i < reads_max && !paused(c); i++) {
         char *p = weir_buf_reserve(&c->in, SP_READ_BYTES);
-        ssize_t n = p ? recv(c->fd, p, SP_READ_BYTES, 0) : 0;
+        ssize_t n = p ? take_bytes(c, p, SP_READ_BYTES) : 0;
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             return true;
         }
@@ -193,7 +211,7 @@ static bool receive(sp_conn *c)
         if (!parse(c)) {
             return false;
         }
-        if (n < SP_READ_BYTES) {
+        if (n < SP_READ_BYTES && !c->tls) {
             return true;
         }
     }
@@ -204,7 +222,7 @@ static bool receive(sp_conn *c)
 static bool flush(sp_conn *c)
 {
     while (c->out.n > c->out_at) {
-        ssize_t n = send(c->fd, c->out.p + c->out_at, c->out.n - c->out_at, MSG_NOSIGNAL);
+        ssize_t n = give_bytes(c, c->out.p + c->out_at, c->out.n - c->out_at);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -230,13 +248,13 @@ static bool flush(sp_conn *c)
 static void on_event(void *arg, unsigned events)
 {
     sp_conn *c = arg;
-    bool there = true;
+    bool there = true, was_up = !c->tls || weir_tls_up(c->tls);
     if (events & WEIR_LOOP_IN) {
         there = receive(c);
     } else if (events & WEIR_LOOP_HUP) {
         there = false;
     }
-    if (there && (events & WEIR_LOOP_OUT)) {
+    if (there && ((events & WEIR_LOOP_OUT) || !was_up)) {
         mark_dirty(c);
     }
     if (!there) {
@@ -290,9 +308,15 @@ sp_conn *weir_sp_conn_new(weir_sp_server *s, int fd)
     c->arrive_since_ms = weir_mono_ms();
     weir_buf_init(&c->in, s->conf.message_max_bytes + 4 * SP_READ_BYTES);
     weir_buf_init(&c->out, SP_UNSENT_MAX_BYTES);
-    c->source = weir_loop_add(s->l, fd, WEIR_LOOP_IN | WEIR_LOOP_HUP, on_event, c, NULL);
+    if (s->url.tls) {
+        c->pair = weir_tls_take(s->conf.tls);
+        c->tls = weir_tls_accept(c->pair, fd);
+    }
+    if (c->tls || !s->url.tls) {
+        c->source = weir_loop_add(s->l, fd, WEIR_LOOP_IN | WEIR_LOOP_HUP, on_event, c, NULL);
+    }
     if (!c->source) {
-        (void)close(fd);
+        hang_up(c);
         free(c);
         return NULL;
     }

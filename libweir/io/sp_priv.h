@@ -8,7 +8,8 @@
 
 enum {
     SP_READ_BYTES = 32 * 1024,
-    SP_READS_MAX = 4, /* then others have their turn */
+    SP_READS_MAX = 4,    /* then others have their turn */
+    SP_RECORDS_MAX = 16, /* the same, in TLS: a read has one record */
     SP_KEEP_BYTES = 64 * 1024,
     SP_UNSENT_PAUSE_BYTES = 4 << 20,
     SP_UNSENT_MAX_BYTES = 2000 << 20, /* one answer may have 1 GiB */
@@ -35,6 +36,8 @@ struct sp_conn {
     weir_sp_server *s;
     int fd;
     weir_loop_fd *source;
+    weir_tls_stream *tls; /* NULL: bare */
+    weir_tls_pair *pair;  /* its certificate */
     bool greeted, dirty;
     int64_t arrive_since_ms, send_since_ms; /* 0: nothing has begun, nothing waits */
     weir_buf in, out;

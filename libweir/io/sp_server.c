@@ -66,6 +66,10 @@ static weir_rc open_socket(weir_sp_server *s, weir_error *err)
         s->path = rc == WEIR_OK ? weir_xstrdup(s->url.path) : NULL;
         return rc;
     }
+    if (s->url.tls && !s->conf.tls) {
+        return weir_fail(err, WEIR_E_INPUT, 0,
+                         "tls+tcp:// needs a certificate: set tls.cert and tls.key");
+    }
     const weir_listen at = {s->url.host, s->url.port, s->conf.reuseport};
     return weir_listen_tcp(&at, &s->fd, &s->port, err);
 }
@@ -86,8 +90,7 @@ weir_rc weir_sp_serve(weir_sp_server **out, weir_loop *l, const weir_sp_conf *co
         weir_sp_server_close(s);
         return rc;
     }
-    s->url.path = NULL; /* borrowed, not needed any more */
-    s->conf.url = NULL;
+    s->url.path = s->conf.url = NULL; /* borrowed, not needed any more */
     s->tick = weir_loop_timer_new(l, on_tick, s);
     weir_loop_timer_arm(s->tick, SP_TICK_MS, true);
     weir_loop_on_turn(l, weir_sp_conn_flush_all, s);

@@ -151,6 +151,11 @@ void weir_tls_drop(weir_tls_pair *p)
     free(p);
 }
 
+weir_tls_stream *weir_tls_accept(weir_tls_pair *p, int fd)
+{
+    return weir_tls_stream_server(p->chain, p->n, p->key, fd);
+}
+
 /* --- the files --- */
 
 static stamps look(const weir_tls *t)

@@ -5,6 +5,7 @@
 
 #include "libweir/base/err.h"
 #include "libweir/base/metrics.h"
+#include "libweir/base/tlsstream.h"
 
 typedef struct weir_tls weir_tls;
 /* A chain and its key, counted: freed with the last who has it. */
@@ -24,5 +25,7 @@ void weir_tls_look(weir_tls *t, bool force);
 /* The newest pair; any thread. */
 weir_tls_pair *weir_tls_take(weir_tls *t);
 void weir_tls_drop(weir_tls_pair *p); /* NULL is fine; any thread */
+/* A server's stream on a connection, with p until it is freed. NULL: there is no memory. */
+weir_tls_stream *weir_tls_accept(weir_tls_pair *p, int fd);
 
 #endif

@@ -31,7 +31,7 @@ BEGIN {
     own["^<nng/"] = "^libweir/io/nng"
     own["^<lmdb"] = "^libweir/io/lmdb"
     own["^<microhttpd"] = "^libweir/io/http"
-    own["^<gnutls/"] = "^libweir/io/(http_)?tls"
+    own["^<gnutls/"] = "^libweir/(base/tlsstream|io/(http_)?tls)"
     own["^<curl/"] = "^libweir/io/curl"
     own["^<msgpack"] = "^libweir/codec/"
     own["^<jansson"] = "^(libweir/codec|write-service)/"

@@ -1,6 +1,8 @@
 /* certs.c - certificates for tests. */
 #include "tests/support/certs.h"
 
+#include <stdio.h>
+
 #include "tests/support/app.h"
 #include "tests/support/check.h"
 
@@ -18,4 +20,13 @@ void certs_make(const char *ca, const char *ca_key, const char *cert, const char
         key,         "-out",  cert,       NULL};
     assert_int_equal(orc_run(false, authority), 0);
     assert_int_equal(orc_run(false, server), 0);
+}
+
+void certs_make_in(certs *k, const char *dir, const char *name)
+{
+    (void)snprintf(k->ca, sizeof k->ca, "%s/%s-ca.pem", dir, name);
+    (void)snprintf(k->ca_key, sizeof k->ca_key, "%s/%s-ca-key.pem", dir, name);
+    (void)snprintf(k->cert, sizeof k->cert, "%s/%s-cert.pem", dir, name);
+    (void)snprintf(k->key, sizeof k->key, "%s/%s-key.pem", dir, name);
+    certs_make(k->ca, k->ca_key, k->cert, k->key);
 }

@@ -7,4 +7,11 @@
  * Fails the test when it cannot. */
 void certs_make(const char *ca, const char *ca_key, const char *cert, const char *key);
 
+typedef struct certs {
+    char ca[200], ca_key[200], cert[200], key[200];
+} certs;
+
+/* The same in files of dir whose names begin with name. */
+void certs_make_in(certs *k, const char *dir, const char *name);
+
 #endif

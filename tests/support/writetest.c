@@ -145,7 +145,8 @@ static void start(wt_service *s, const char *scheme, const char *name, const cha
     (void)snprintf(s->url, sizeof s->url, "%s://127.0.0.1:%d", scheme, s->port);
     (void)snprintf(path, sizeof path, "%s/%s.ini", wt_fx.dir, name);
     s->nng_port = fixture_free_port();
-    (void)snprintf(s->nng, sizeof s->nng, "tcp://127.0.0.1:%d", s->nng_port);
+    (void)snprintf(s->nng, sizeof s->nng, "%stcp://127.0.0.1:%d",
+                   strcmp(scheme, "https") == 0 ? "tls+" : "", s->nng_port);
     (void)snprintf(text, sizeof text,
                    "[app]\nname=shop\n[postgres]\nuri=%s\n[write]\nport=%d\nnng=%s\n%s", uri,
                    s->port, s->nng, more);

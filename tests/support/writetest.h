@@ -43,7 +43,7 @@ void wt_ends_well(void **state);
 void wt_kill_backends(const char *condition, double share, int64_t ms);
 /* Another weir-write; more: further lines of its [write] section. Listens when this returns. */
 void wt_start(wt_service *s, const char *name, const char *uri, const char *more);
-/* The same, with TLS: clients must trust its authority. */
+/* The same, with TLS at both doors: more has its [tls], clients must trust its authority. */
 void wt_start_tls(wt_service *s, const char *name, const char *uri, const char *more);
 const char *wt_fixture_sql(void); /* the text of sql_file */
 

@@ -123,6 +123,7 @@ int main(void)
     weir_client *c = NULL;
     weir_client_error err;
     const weir_client_conf conf = {.write_url = getenv("WEIR_WRITE_NNG_URL"),
+                                   .tls_ca = getenv("WEIR_TLS_CA"), /* of tls+tcp:// */
                                    .read_url = getenv("WEIR_READ_NNG_URL"),
                                    .feed_url = getenv("WEIR_FEED_URL")};
     if (weir_client_open(&c, &conf, &err) != WEIR_CLIENT_OK) {

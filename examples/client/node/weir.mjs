@@ -1,5 +1,7 @@
 // Weir over NNG from Node without a dependency: sockets, SP framing and the little msgpack that docs/protocol.md needs.
+import fs from 'node:fs';
 import net from 'node:net';
+import tls from 'node:tls';
 import { randomUUID } from 'node:crypto';
 
 // --- msgpack: maps, arrays, texts, integers, true, false, nil ---
@@ -78,8 +80,10 @@ export class Lost extends Error {}
 export class Client {
   constructor(url) {
     this.ipc = url.startsWith('ipc://');
-    const [, host, port] = this.ipc ? [] : /^tcp:\/\/\[?([^\]]*?)\]?:(\d+)$/.exec(url);
-    this.sock = this.ipc ? net.connect(url.slice(6)) : net.connect({ host, port: Number(port), noDelay: true });
+    const [, secure, host, port] = this.ipc ? [] : /^(tls\+)?tcp:\/\/\[?([^\]]*?)\]?:(\d+)$/.exec(url);
+    const to = { host, port: Number(port), noDelay: true };
+    const ca = secure && process.env.WEIR_TLS_CA ? fs.readFileSync(process.env.WEIR_TLS_CA) : undefined;
+    this.sock = this.ipc ? net.connect(url.slice(6)) : secure ? tls.connect({ ...to, ca }) : net.connect(to);
     this.waiting = new Map();
     this.number = 0;
     this.input = Buffer.alloc(0);

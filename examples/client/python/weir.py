@@ -6,6 +6,7 @@ by itself after a lost connection, so give every command an idempotency_key then
 import json
 import os
 import socket
+import ssl
 import struct
 import uuid
 
@@ -37,10 +38,14 @@ class Line:
             self.sock.settimeout(timeout)
             self.sock.connect(url[len("ipc://"):])
         else:
-            host, port = url[len("tcp://"):].rsplit(":", 1)
+            host, port = url.split("tcp://", 1)[1].rsplit(":", 1)
+            host = host.strip("[]")
             self.ipc = False
-            self.sock = socket.create_connection((host.strip("[]"), int(port)), timeout)
+            self.sock = socket.create_connection((host, int(port)), timeout)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if url.startswith("tls+"):
+                trust = ssl.create_default_context(cafile=os.environ.get("WEIR_TLS_CA"))
+                self.sock = trust.wrap_socket(self.sock, server_hostname=host)
         self.sock.sendall(GREETING)
         if self._exactly(8) != ANSWERED:
             raise Lost("the peer is no REP socket")

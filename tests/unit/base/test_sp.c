@@ -7,18 +7,33 @@ static void addresses(void **state)
     static const struct {
         const char *text, *host;
         int port;
-        bool local;
-    } good[] = {{"tcp://127.0.0.1:7706", "127.0.0.1", 7706, true},
-                {"tcp://localhost:0", "localhost", 0, true},
-                {"tcp://[::1]:1", "::1", 1, true},
-                {"tcp://0.0.0.0:1", "0.0.0.0", 1, false},
-                {"tcp://[::]:65535", "::", 65535, false},
-                {"tcp://127.0.0.1.example.org:1", "127.0.0.1.example.org", 1, false},
-                {"tcp://db.example.org:1", "db.example.org", 1, false}};
-    static const char *const bad[] = {
-        "",          "tcp://",     "tcp://a",     "tcp://a:", "tcp://a:x", "tcp://a:65536",
-        "tcp://:1",  "tcp://a:-1", "tcp://::1:1", "ipc://",   "ws://a:1",  "127.0.0.1:1",
-        "tcp://[]:1"};
+        bool local, tls;
+    } good[] = {{"tcp://127.0.0.1:7706", "127.0.0.1", 7706, true, false},
+                {"tcp://localhost:0", "localhost", 0, true, false},
+                {"tcp://[::1]:1", "::1", 1, true, false},
+                {"tcp://0.0.0.0:1", "0.0.0.0", 1, false, false},
+                {"tcp://[::]:65535", "::", 65535, false, false},
+                {"tcp://127.0.0.1.example.org:1", "127.0.0.1.example.org", 1, false, false},
+                {"tcp://db.example.org:1", "db.example.org", 1, false, false},
+                {"tls+tcp://127.0.0.1:7706", "127.0.0.1", 7706, true, true},
+                {"tls+tcp://[::]:1", "::", 1, false, true}};
+    static const char *const bad[] = {"",
+                                      "tcp://",
+                                      "tcp://a",
+                                      "tcp://a:",
+                                      "tcp://a:x",
+                                      "tcp://a:65536",
+                                      "tcp://:1",
+                                      "tcp://a:-1",
+                                      "tcp://::1:1",
+                                      "ipc://",
+                                      "ws://a:1",
+                                      "127.0.0.1:1",
+                                      "tcp://[]:1",
+                                      "tls+tcp://a",
+                                      "tls+ipc:///a",
+                                      "tls+tls+tcp://a:1",
+                                      "tls+"};
     weir_sp_url url;
     weir_error err;
     (void)state;
@@ -28,6 +43,7 @@ static void addresses(void **state)
         assert_int_equal(url.port, good[i].port);
         assert_int_equal(weir_sp_url_local(&url), good[i].local);
         assert_false(url.ipc);
+        assert_int_equal(url.tls, good[i].tls);
     }
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_rc(WEIR_E_INPUT, weir_sp_url_read(&url, bad[i], &err));
