@@ -21,12 +21,14 @@ static const char commands[] = COMMAND(
         "RETURN concat(current_setting('app.tenant', true), left(set_config('app.tenant', name, "
         "true), 0));") COMMAND("scratch", "n int", "int",
                                "CREATE TEMP TABLE scratch ON COMMIT DROP AS SELECT n; RETURN n;")
-        COMMAND("prepared", "", "void", "EXECUTE 'PREPARE mine AS SELECT 1';") COMMAND(
-            "adopt", "id int, parent int", "int",
-            "INSERT INTO child VALUES (id, parent); RETURN id;")
-            COMMAND(
-                "adopt_now", "id int, parent int", "int",
-                "INSERT INTO child VALUES (id, parent); SET CONSTRAINTS ALL IMMEDIATE; RETURN id;");
+        COMMAND("adopt_locked", "id int, parent int", "int",
+                "PERFORM pg_advisory_lock(79); INSERT INTO child VALUES (id, parent); RETURN id;")
+            COMMAND("prepared", "", "void", "EXECUTE 'PREPARE mine AS SELECT 1';")
+                COMMAND("adopt", "id int, parent int", "int",
+                        "INSERT INTO child VALUES (id, parent); RETURN id;")
+                    COMMAND("adopt_now", "id int, parent int", "int",
+                            "INSERT INTO child VALUES (id, parent); SET CONSTRAINTS ALL IMMEDIATE; "
+                            "RETURN id;");
 
 static const char schema_sql[] =
     "CREATE TABLE parent (id int PRIMARY KEY);\n"
@@ -81,6 +83,17 @@ static void things(void **state)
     wt_answer a = call("run", "SELECT pg_advisory_lock(78), 1 / 0");
     wt_assert_status(422, &a);
     a = call("tell", "SELECT count(*)::text FROM pg_locks WHERE objid = 78");
+    assert_has(a.body, "\"result\":\"0\"");
+}
+
+/* Refused only at COMMIT: the whole transaction is rolled back, and the lock outlives that too. */
+static void a_lock_of_what_was_rolled_back(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    wt_answer a = wt_post(&service, "adopt_locked", "{\"id\": 90, \"parent\": 99}");
+    wt_assert_status(422, &a);
+    a = call("tell", "SELECT count(*)::text FROM pg_locks WHERE objid = 79");
     assert_has(a.body, "\"result\":\"0\"");
 }
 
@@ -206,9 +219,13 @@ static int up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(settings),         cmocka_unit_test(things),
-        cmocka_unit_test(deallocate),       cmocka_unit_test(settings_of_a_transaction),
-        cmocka_unit_test(temporary_tables), cmocka_unit_test(constraints),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(things),
+        cmocka_unit_test(a_lock_of_what_was_rolled_back),
+        cmocka_unit_test(deallocate),
+        cmocka_unit_test(settings_of_a_transaction),
+        cmocka_unit_test(temporary_tables),
+        cmocka_unit_test(constraints),
         cmocka_unit_test(ends_well),
     };
     return cmocka_run_group_tests_name("write_session", tests, up, wt_down);
