@@ -16,10 +16,6 @@ static void refuse(brg_decision *out, brg_state state, const char *text)
     (void)snprintf(out->text, sizeof out->text, "%s", text);
 }
 
-#define REMEDY                                                                                     \
-    "stop the bridge, empty bridge.data_dir, drop the slot and start again: everything is copied " \
-    "anew"
-
 /* No slot of ours is expected yet. */
 static void decide_first(const brg_meta *meta, const brg_slot_facts *slot, const char *slot_name,
                          brg_decision *out)
@@ -45,23 +41,24 @@ static void decide_identity(const brg_meta *meta, const weir_pgrepl_system *sys,
 {
     char text[400];
     if (strcmp(meta->system_id, sys->system_id) != 0) {
-        (void)snprintf(text, sizeof text,
-                       "this is another database cluster (system id %s, the log is of %s); " REMEDY,
-                       sys->system_id, meta->system_id);
-        refuse(out, BRG_GAP, text);
-    } else if (meta->timeline != sys->timeline) {
         (void)snprintf(
             text, sizeof text,
-            "the server is on timeline %" PRId64 ", the log is of timeline %" PRId64
-            ": after a failover the log may hold transactions that do not exist any more; " REMEDY,
-            sys->timeline, meta->timeline);
+            "this is another database cluster (system id %s, the log is of %s); " BRG_REMEDY,
+            sys->system_id, meta->system_id);
+        refuse(out, BRG_GAP, text);
+    } else if (meta->timeline != sys->timeline) {
+        (void)snprintf(text, sizeof text,
+                       "the server is on timeline %" PRId64 ", the log is of timeline %" PRId64
+                       ": after a failover the log may hold transactions that do not exist any "
+                       "more; " BRG_REMEDY,
+                       sys->timeline, meta->timeline);
         refuse(out, BRG_GAP, text);
     } else if (meta->end.lsn > sys->flush_lsn) {
         char a[WEIR_LSN_TEXT_MAX];
         char b[WEIR_LSN_TEXT_MAX];
         (void)snprintf(text, sizeof text,
                        "the log is ahead of the server (%s, server %s): the server was set back to "
-                       "an older state; " REMEDY,
+                       "an older state; " BRG_REMEDY,
                        weir_lsn_print(meta->end.lsn, a), weir_lsn_print(sys->flush_lsn, b));
         refuse(out, BRG_GAP, text);
     }
@@ -72,13 +69,13 @@ static void decide_slot(const brg_meta *meta, const brg_slot_facts *slot, const 
 {
     char text[400];
     if (!slot->exists) {
-        (void)snprintf(text, sizeof text, "slot %s is gone; " REMEDY, slot_name);
+        (void)snprintf(text, sizeof text, "slot %s is gone; " BRG_REMEDY, slot_name);
         refuse(out, BRG_LOST, text);
     } else if (slot->lost) {
-        (void)snprintf(
-            text, sizeof text,
-            "slot %s was invalidated (its WAL was removed, see max_slot_wal_keep_size); " REMEDY,
-            slot_name);
+        (void)snprintf(text, sizeof text,
+                       "slot %s was invalidated (its WAL was removed, see "
+                       "max_slot_wal_keep_size); " BRG_REMEDY,
+                       slot_name);
         refuse(out, BRG_LOST, text);
     } else if (!slot->ours_plugin) {
         (void)snprintf(text, sizeof text,
@@ -90,7 +87,7 @@ static void decide_slot(const brg_meta *meta, const brg_slot_facts *slot, const 
         char b[WEIR_LSN_TEXT_MAX];
         (void)snprintf(text, sizeof text,
                        "slot %s was confirmed up to %s, the log ends at %s: changes between are "
-                       "missing; " REMEDY,
+                       "missing; " BRG_REMEDY,
                        slot_name, weir_lsn_print(slot->confirmed, a),
                        weir_lsn_print(meta->end.lsn, b));
         refuse(out, BRG_GAP, text);

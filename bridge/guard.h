@@ -12,6 +12,11 @@
 #include "libweir/io/pg.h"
 #include "libweir/io/pgrepl.h"
 
+/* What an operator does when slot, log and server do not fit together. */
+#define BRG_REMEDY                                                                                 \
+    "stop the bridge, empty bridge.data_dir, drop the slot and start again: everything is copied " \
+    "anew"
+
 typedef enum brg_verdict {
     BRG_GO_STREAM, /* start at the log's end */
     BRG_GO_COPY,   /* first start: create the slot, copy the tables */

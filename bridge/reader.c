@@ -370,6 +370,13 @@ static void disconnect(brg_reader *rd)
     }
 }
 
+/* The guardian has seen the publication; the server looks for it in the catalog of the change it
+ * decodes, and time does not bring it there. */
+static bool no_publication(const weir_error *err)
+{
+    return strcmp(err->sqlstate, "42704") == 0 && strstr(err->msg, "publication") != NULL;
+}
+
 /* After an error: the state to show and how long to wait. Errors that time does not heal are looked
  * at by the guardian. */
 static int64_t after_error(brg_reader *rd, const weir_error *err, weir_backoff *backoff)
@@ -377,6 +384,13 @@ static int64_t after_error(brg_reader *rd, const weir_error *err, weir_backoff *
     atomic_fetch_add(&rd->s->reconnects, 1);
     if (err->code == WEIR_E_EOF) {
         brg_set_state(rd->s, BRG_CONNECTING, "the server ended the stream");
+    } else if (no_publication(err)) {
+        brg_set_state(
+            rd->s, BRG_GAP,
+            "publication %s exists, but not yet at the place where the stream goes on: it "
+            "was dropped and made again, and what changed in between cannot be read; " BRG_REMEDY,
+            rd->s->settings->bridge_publication);
+        return LOOK_AGAIN_MS;
     } else if (err->code == WEIR_E_STATE) {
         brg_set_state(rd->s, BRG_WAITING, "the stream was refused: %s", err->msg);
         return LOOK_AGAIN_MS;

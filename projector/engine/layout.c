@@ -110,11 +110,22 @@ static bool same_key(const weir_ltable *t, const weir_plan_table *p)
     return true;
 }
 
+/* Copies are asked for, and told of, by name: a renamed table goes by the one it has now. */
+static void call(weir_layout *l, weir_ltable *t, const weir_plan_table *p)
+{
+    if (!weir_slice_eq(t->schema, p->schema) || !weir_slice_eq(t->name, p->name)) {
+        t->schema = weir_arena_dup(l->a, p->schema);
+        t->name = weir_arena_dup(l->a, p->name);
+        t->copy_id[0] = '\0'; /* one that runs under the old name may not be found */
+    }
+}
+
 static weir_ltable *table_of(weir_layout *l, const weir_plan_table *p)
 {
     for (int i = 0; i < l->ntables; i++) {
         weir_ltable *t = l->tables[i];
         if (!t->dropped && t->oid == p->oid && same_key(t, p)) {
+            call(l, t, p);
             return t;
         }
     }

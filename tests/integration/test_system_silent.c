@@ -125,6 +125,38 @@ static void test_a_table_made_anew(void **state)
     SYS_CHECK(s, sys_query(s, "made_anew_view/3") == 404);
 }
 
+/* A renamed table is copied under its new name. */
+static void test_renamed_and_a_further_column(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    sys_sql(s, "CREATE SCHEMA other; ALTER TABLE item SET SCHEMA other; ALTER TABLE other.item "
+               "RENAME TO thing");
+    sys_put(s, "read-models/item_view.sql",
+            "-- @key id\nSELECT t.id, t.n, t.b FROM other.thing t\n");
+    sys_deploy(s, 0);
+    sys_same(s, 40);
+    SYS_CHECK(s, sys_query(s, "item_view/7") == 200);
+    assert_has(s->body, "\"b\": \"b7\"");
+}
+
+static bool bridge_says_what_to_do(void *arg)
+{
+    sys *s = arg;
+    return sys_readyz(s, "bridge") == 503 && strstr(s->body, "dropped and made again") != NULL;
+}
+
+/* What changed without a publication cannot be read any more, although it is there again. */
+static void test_a_publication_made_again(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    sys_sql(s, "DROP PUBLICATION weir_silent; UPDATE other.thing SET n = n + 1");
+    assert_int_equal(0, sys_weir(s, "deploy", s->app.dir, "--no-wait", NULL));
+    sys_await(s, bridge_says_what_to_do, s, SOON_MS, "the bridge to say that there is a gap");
+    assert_has(s->body, "drop the slot");
+}
+
 int main(void)
 {
     sys_filter();
@@ -133,6 +165,8 @@ int main(void)
         cmocka_unit_test(test_values_columns_and_labels),
         cmocka_unit_test(test_while_the_bridge_is_away),
         cmocka_unit_test(test_a_table_made_anew),
+        cmocka_unit_test(test_renamed_and_a_further_column),
+        cmocka_unit_test(test_a_publication_made_again),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);
 }
