@@ -174,6 +174,7 @@ typedef struct proj_sink {
     weir_slice *argv;
     size_t argv_cap;
     weir_buf tombstones; /* emit keys of the EXEC on its way: u16 length, key */
+    char refusal[200];   /* why Redis took no write; "" since it took one */
 } proj_sink;
 
 /* --- catalog thread

@@ -126,7 +126,7 @@ static void take_look(proj *p, uint64_t epoch, bool has, uint64_t position)
     k->has_position = has;
     k->position = position;
     k->state = SINK_IDLE;
-    weir_health_wait(p->health, "redis", NULL);
+    weir_health_wait(p->health, "redis", k->refusal[0] ? k->refusal : NULL);
     /* Every time, also when the positions agree: what the pass over a new model wrote has no
      * position of its own, and nobody knows whether an EXEC that was on its way arrived. */
     p->sweep_after = p->sweep_after || !has || position < p->tomb_floor || foreign ||
@@ -236,6 +236,23 @@ static weir_slice redis_key(proj *p, const proj_out *o, const proj_item *it)
                            key);
 }
 
+/* Within a MULTI the reason comes at once; EXEC says no more than that there was one. */
+static void keep_refusal(proj *p, weir_slice text)
+{
+    if (!p->sink.refusal[0]) {
+        (void)snprintf(p->sink.refusal, sizeof p->sink.refusal, "Redis refuses writes: %.*s",
+                       (int)(text.n < 150 ? text.n : 150), text.p);
+    }
+}
+
+static void on_queued(void *arg, const weir_redis_reply *r)
+{
+    proj *p = arg;
+    if (r && weir_redis_reply_type(r) == WEIR_REDIS_ERROR) {
+        keep_refusal(p, weir_redis_reply_str(r));
+    }
+}
+
 static weir_rc send_documents(proj *p, const proj_out *o)
 {
     proj_sink *k = &p->sink;
@@ -250,11 +267,11 @@ static weir_rc send_documents(proj *p, const proj_out *o)
         k->argv[n++] = redis_key(p, o, &o->items[i]);
         k->argv[n++] = at(o, o->items[i].doc_off, o->items[i].doc_n);
         if (n == 1 + 2 * PAIRS_PER_MSET) {
-            rc = weir_redis_send(k->redis, n, k->argv, NULL, NULL);
+            rc = weir_redis_send(k->redis, n, k->argv, on_queued, p);
             n = 1;
         }
     }
-    return rc == WEIR_OK && n > 1 ? weir_redis_send(k->redis, n, k->argv, NULL, NULL) : rc;
+    return rc == WEIR_OK && n > 1 ? weir_redis_send(k->redis, n, k->argv, on_queued, p) : rc;
 }
 
 static weir_rc send_deletes(proj *p, const proj_out *o)
@@ -379,7 +396,7 @@ static weir_rc send_position(proj *p, const proj_out *o)
     weir_slice pos = weir_slice_z(weir_lsn_print(lsn, text));
     if (o->has_position) {
         weir_slice set[3] = {WEIR_SLICE_LIT("SET"), weir_dockey_position(k->a, p->ns), pos};
-        rc = weir_redis_send(k->redis, 3, set, NULL, NULL);
+        rc = weir_redis_send(k->redis, 3, set, on_queued, p);
     }
     weir_buf b;
     weir_buf_init(&b, (size_t)1 << 30);
@@ -398,19 +415,20 @@ static weir_rc send_position(proj *p, const proj_out *o)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-static bool refused(const weir_redis_reply *r)
+static bool refused(proj *p, const weir_redis_reply *r)
 {
     if (weir_redis_reply_type(r) != WEIR_REDIS_ERROR) {
         return false;
     }
-    weir_slice text = weir_redis_reply_str(r);
-    WEIR_ERROR("PROJ-EXEC", "Redis refuses: %.*s", WEIR_SLICE_ARG(text));
+    keep_refusal(p, weir_redis_reply_str(r));
+    WEIR_ERROR("PROJ-EXEC", "%s", p->sink.refusal);
+    weir_health_wait(p->health, "redis", p->sink.refusal);
     return true;
 }
 
-static bool exec_good(const weir_redis_reply *r)
+static bool exec_good(proj *p, const weir_redis_reply *r)
 {
-    if (refused(r)) {
+    if (refused(p, r)) {
         return false;
     }
     if (weir_redis_reply_type(r) != WEIR_REDIS_ARRAY) {
@@ -418,7 +436,7 @@ static bool exec_good(const weir_redis_reply *r)
         return false;
     }
     for (size_t i = 0; i < weir_redis_reply_len(r); i++) {
-        if (refused(weir_redis_reply_at(r, i))) {
+        if (refused(p, weir_redis_reply_at(r, i))) {
             return false;
         }
     }
@@ -464,6 +482,10 @@ static void confirmed(proj *p)
     }
     k->flying_models = false;
     k->flying_removals = false;
+    if (k->refusal[0]) {
+        k->refusal[0] = '\0';
+        weir_health_wait(p->health, "redis", NULL);
+    }
     weir_metric_add(p->num.execs, 1);
     if (k->tombstones.n == 0 || !k->flying_has_position) {
         return;
@@ -489,7 +511,7 @@ static void on_exec(void *arg, const weir_redis_reply *r)
     if (!r) {
         return;
     }
-    p->sink.flying_failed = !exec_good(r);
+    p->sink.flying_failed = !exec_good(p, r);
     if (!p->sink.flying_failed) {
         confirmed(p);
     }
@@ -550,7 +572,7 @@ static weir_rc send_all(proj *p, proj_out *o)
         (void)snprintf(text, sizeof text, "%llu", (unsigned long long)p->epoch);
         weir_slice set[3] = {WEIR_SLICE_LIT("SET"), weir_dockey_epoch(k->a, p->ns),
                              weir_slice_z(text)};
-        rc = weir_redis_send(k->redis, 3, set, NULL, NULL);
+        rc = weir_redis_send(k->redis, 3, set, on_queued, p);
     }
     if (rc == WEIR_OK) {
         rc = send_documents(p, o);
