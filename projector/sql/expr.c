@@ -259,9 +259,17 @@ static weir_expr *nullif(weir_an *an, weir_an_block *b, const weir_ast *x)
         return NULL;
     }
     weir_expr *eq = weir_an_compare(an, WEIR_OP_EQ, v[0], v[1], x->location);
+    if (!eq) {
+        return NULL;
+    }
     /* The comparison may have converted its sides; PostgreSQL returns the first argument as
-     * converted. */
-    return eq ? weir_an_mk(an, WEIR_OP_NULLIF, eq->args[0]->type, x->location, eq->args, 2) : NULL;
+     * converted, and varchar is compared as text. */
+    weir_type t = eq->args[0]->type;
+    if (t.oid == WEIR_OID_VARCHAR) {
+        t.oid = weir_type_of(WEIR_TY_TEXT).oid;
+        t.typmod = -1;
+    }
+    return weir_an_mk(an, WEIR_OP_NULLIF, t, x->location, eq->args, 2);
 }
 
 static weir_expr *collate(weir_an *an, weir_an_block *b, const weir_ast *x)

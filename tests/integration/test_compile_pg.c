@@ -326,6 +326,7 @@ static const char *const expressions[] = {
     "COALESCE(NULL, 'x')",
     "COALESCE(o.day, '2024-01-01')",
     "NULLIF(o.status, '')",
+    "NULLIF(NULLIF(o.note, 'x'), o.status::char(3))",
     "NULLIF(o.num, 2.5)",
     "NULLIF(o.num, o.id)",
     "GREATEST(o.num, 1, o.id)",

@@ -457,6 +457,8 @@ static void test_text_types(void **state)
         {"c.country::varchar = c.country", WEIR_TY_BOOL, "(c.country::text::bpchar = c.country)"},
         {"o.status::varchar(3)::text = c.country", WEIR_TY_BOOL,
          "(o.status::text = c.country::text)"},
+        {"NULLIF(NULLIF(o.status::varchar(3), 'x'), c.country)", WEIR_TY_TEXT,
+         "nullif(nullif(o.status::text, 'x'), c.country::text)"},
         {"NULLIF(c.country, o.status::varchar(3))", WEIR_TY_BPCHAR,
          "nullif(c.country, o.status::text::bpchar)"},
         {"NULLIF(c.country, o.status)", WEIR_TY_TEXT, "nullif(c.country::text, o.status)"},
