@@ -318,20 +318,6 @@ static void a_flushed_redis_is_filled_again(void **state)
     assert_true(weir_redis_reply_len(CMD("HGETALL", "t:models")) == 2);
 }
 
-/* What it says is what Redis said, not that the EXEC behind it was void. */
-static void a_full_redis_is_told_and_waited_for(void **state)
-{
-    (void)state;
-    fixture_need(&fx);
-    (void)CMD("CONFIG", "SET", "maxmemory", "1");
-    one(WEIR_EV_INSERT, rel_o, "29", "1", "1");
-    expect_http("/readyz", "Redis refuses writes: OOM");
-    (void)CMD("CONFIG", "SET", "maxmemory", "0");
-    expect("t:v:1:29", "{\"n\": 1, \"id\": 29, \"name\": \"Bob\", \"share\": 100}");
-    expect_position();
-    expect_http("/readyz", "ready\n");
-}
-
 static bool redis_pings(void *arg)
 {
     (void)arg;
@@ -790,7 +776,6 @@ int main(void)
         cmocka_unit_test(a_transaction_is_seen_whole),
         cmocka_unit_test(position_and_documents_are_one_write),
         cmocka_unit_test(a_flushed_redis_is_filled_again),
-        cmocka_unit_test(a_full_redis_is_told_and_waited_for),
         cmocka_unit_test(a_redis_of_yesterday_catches_up),
         cmocka_unit_test(killed_between_commit_and_exec),
         cmocka_unit_test(redis_comes_back_without_the_last_exec),

@@ -124,6 +124,39 @@ static void test_a_model_that_cannot_be_compared(void **state)
     sys_verify(s);
 }
 
+static bool says_why(void *arg)
+{
+    sys *s = arg;
+    return sys_readyz(s, "projector") == 503 && strstr(s->body, "Redis refuses writes: OOM");
+}
+
+static bool is_ready(void *arg)
+{
+    return sys_readyz(arg, "projector") == 200;
+}
+
+static void maxmemory(sys *s, const char *bytes)
+{
+    weir_error err = {0};
+    const weir_redis_reply *r = NULL;
+    weir_slice argv[] = {WEIR_SLICE_LIT("CONFIG"), WEIR_SLICE_LIT("SET"),
+                         WEIR_SLICE_LIT("maxmemory"), weir_slice_z(bytes)};
+    assert_rc(WEIR_OK, weir_redisc_call(s->app.redis, &r, 4, argv, &err), &err);
+}
+
+/* What is told is what Redis said, not that the EXEC behind it was void. */
+static void test_a_full_redis(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    maxmemory(s, "1");
+    sys_sql(s, "UPDATE item SET n = n + 1 WHERE id < 9");
+    sys_await(s, says_why, s, WAIT_MS, "the projector to say that Redis is full");
+    maxmemory(s, "0");
+    sys_await(s, is_ready, s, WAIT_MS, "the projector to be ready again");
+    sys_verify(s);
+}
+
 /* --- while others write ----------------------------------------------------------------------- */
 
 struct load {
@@ -251,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_every_kind_of_difference),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_a_model_that_cannot_be_compared),
+        cmocka_unit_test(test_a_full_redis),
         cmocka_unit_test(test_no_false_alarm_under_writes),
         cmocka_unit_test(test_killed_supervisor_leaves_nothing),
         cmocka_unit_test(test_down_leaves_nothing),
