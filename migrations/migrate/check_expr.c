@@ -295,7 +295,10 @@ static weir_rc target_attr(mig_checker *c, const mig_ptable *t, const mig_column
         const char *near = mig_attr_near(&t->dst, mc->name.z);
         const char *hint = near ? weir_arena_printf(c->a, "did you mean %s?", near) : NULL;
         mig_problem_add(c->m, mc->name.at, false,
-                        mc->implied ? weir_arena_printf(c->a, "skip = %s", mc->name.z) : hint,
+                        !mc->implied        ? hint
+                        : !c->opts->running ? weir_arena_printf(c->a, "skip = %s", mc->name.z)
+                                            : "it came while the migration ran, whose mapping must "
+                                              "not change: add it there too, with the same DEFAULT",
                         "%s has no column %s", t->dst_sql, mc->name.z);
         return WEIR_E_INPUT;
     }

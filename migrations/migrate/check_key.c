@@ -237,6 +237,40 @@ static weir_rc check_foreign(mig_checker *c, const mig_ptable *t, const mig_extr
     return rc;
 }
 
+static bool has_column(const mig_ptable *t, const char *name)
+{
+    bool found = t->dst.found && mig_attr_find(&t->dst, name) >= 0;
+    for (int i = 0; i < t->ncols && !found; i++) {
+        found = strcmp(t->cols[i].name, name) == 0;
+    }
+    return found;
+}
+
+/* "(column, column)": built when the table is full, which is too late to find a slip of the pen.
+ * Expressions are left to the target. */
+static void check_listed(mig_checker *c, const mig_ptable *t, const mig_extra *x)
+{
+    const char *list = x->text.z + 1;
+    size_t n = strcspn(list, "()");
+    if (list[n] != ')') {
+        return;
+    }
+    char *words = weir_arena_dupz(c->a, weir_slice_of(list, n));
+    for (char *save = NULL, *w = strtok_r(words, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+        weir_slice word = weir_slice_trim(weir_slice_z(w));
+        const char *schema = NULL, *name = NULL;
+        if (word.n && word.p[0] != '"') {
+            size_t end = strcspn(word.p, " \t"); /* before DESC and the like */
+            word.n = end < word.n ? end : word.n;
+        }
+        if (mig_name_split(c->a, weir_arena_dupz(c->a, word), &schema, &name) && !schema &&
+            !has_column(t, name)) {
+            mig_problem_add(c->m, x->text.at, false, NULL, "%s gets no column %s", t->dst_sql,
+                            name);
+        }
+    }
+}
+
 weir_rc mig_check_extras(mig_checker *c, mig_ptable *t, weir_error *err)
 {
     weir_rc rc = WEIR_OK;
@@ -248,6 +282,8 @@ weir_rc mig_check_extras(mig_checker *c, mig_ptable *t, weir_error *err)
                             x->kind == MIG_UNIQUE ? "unique = (column, column)"
                                                   : "index = (column, column)",
                             "columns in parentheses are expected here");
+        } else {
+            check_listed(c, t, x);
         }
     }
     bool triggers = t->dst.found && t->dst.has_triggers && !c->opts->running;

@@ -131,11 +131,14 @@ int mig_status(mig_session *s)
                         (long long)st.changes, (long long)st.rejects);
     } else {
         weir_buf_printf(&b,
-                        "%s: phase %s%s%s\n  position %s, %lld bytes behind, %lld changes "
-                        "applied, %lld rejects%s%s\n",
+                        "%s: phase %s%s%s\n  position %s, %s behind, %lld changes applied, %lld "
+                        "rejects%s%s\n",
                         s->m->name.z, mig_phase_name(st.phase), st.paused ? ", paused" : "",
-                        runs ? "" : ", nobody runs it", lsn, (long long)lag, (long long)st.changes,
-                        (long long)st.rejects, st.waits[0] ? "\n  waits for " : "", st.waits);
+                        runs ? "" : ", nobody runs it", lsn,
+                        lag < 0 ? "the source does not answer how far"
+                                : weir_arena_printf(s->a, "%lld bytes", (long long)lag),
+                        (long long)st.changes, (long long)st.rejects,
+                        st.waits[0] ? "\n  waits for " : "", st.waits);
     }
     rc = st.phase == MIG_NONE ? WEIR_OK : print_tables(s, &b, &err);
     weir_buf_putz(&b, s->json ? "]}\n" : "");

@@ -83,6 +83,12 @@ static void types_and_partitions(void **state)
     migtest_mapping(&t, "", "[table public.sale]\nfrom = sale_n1\ncreate = yes\ncolumns = *\n");
     assert_int_equal(1, migtest_weir(&t, "--dry-run", NULL));
     migtest_said(&t, ":6:8: error: \"public\".\"sale_n1\" is a partition");
+    migtest_mapping(&t, "",
+                    "[table public.sale]\nfrom = sale\ncreate = yes\ncolumns = *\nunique = (id, "
+                    "region DESC, \"Region\")\nindex = (lower(v), nope)\n");
+    assert_int_equal(1, migtest_weir(&t, "--dry-run", NULL));
+    migtest_said(&t, ":9:10: error: \"public\".\"sale\" gets no column Region");
+    migtest_said(&t, "weir migrate: 1 problem");
     migtest_mapping(&t, "[migration]\nchunk_rows = 60\n", MADE);
     assert_int_equal(1, migtest_weir(&t, "--dry-run", NULL));
     migtest_said(&t, "the target does not have the type mood of column m");
