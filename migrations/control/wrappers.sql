@@ -198,6 +198,7 @@ BEGIN
       INTO names, needed, spec, vars, checks, deep, takes, call
       FROM weir.command_args(fn) a;
 
+    -- "weir row": to_jsonb of a name that is also a column would take the column alone.
     RETURN format('CREATE OR REPLACE FUNCTION weir.%I(meta text, body text) RETURNS jsonb LANGUAGE plpgsql AS %L',
         'run_' || p.proname, format($wrapper$
 DECLARE
@@ -226,6 +227,6 @@ EXCEPTION WHEN OTHERS THEN
 END $wrapper$,
         vars, needed, names, checks, spec, deep, takes,
         CASE WHEN p.prorettype = 'void'::regtype THEN format('PERFORM %s;', call)
-             WHEN p.proretset THEN format('r := (SELECT coalesce(jsonb_agg(to_jsonb(t)), ''[]''::jsonb) FROM %s AS t);', call)
+             WHEN p.proretset THEN format('r := (SELECT coalesce(jsonb_agg(to_jsonb("weir row")), ''[]''::jsonb) FROM %s AS "weir row");', call)
              ELSE format('r := to_jsonb(%s);', call) END));
 END $$;

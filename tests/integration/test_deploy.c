@@ -156,6 +156,22 @@ static void put_shop(app *t)
     put(t, "commands/place.sql", place);
 }
 
+/* Rows are whole whatever their columns are called. */
+static void test_sets(void **state)
+{
+    T(state);
+    put(t, "commands/rows.sql",
+        "CREATE OR REPLACE FUNCTION command.rows() RETURNS TABLE (t int, u text) LANGUAGE sql AS "
+        "$$ VALUES (1, 'a'), (2, NULL) $$;\n");
+    put(t, "commands/numbers.sql",
+        "CREATE OR REPLACE FUNCTION command.numbers() RETURNS SETOF int LANGUAGE sql AS "
+        "$$ VALUES (1), (2) $$;\n");
+    deploy_ok(t);
+    assert_string_equal(value(t, "SELECT weir.run_rows('{}', '{}')"),
+                        "{\"ok\": [{\"t\": 1, \"u\": \"a\"}, {\"t\": 2, \"u\": null}]}");
+    assert_string_equal(value(t, "SELECT weir.run_numbers('{}', '{}')"), "{\"ok\": [1, 2]}");
+}
+
 static void test_whole_app(void **state)
 {
     T(state);
@@ -411,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_control),
+        TEST(test_sets),
         TEST(test_whole_app),
         TEST(test_migrations_go_forward),
         TEST(test_nothing_half_done),
