@@ -284,6 +284,32 @@ static int count_bits(const sync_map *m, const sync_mask *mask)
     return n;
 }
 
+/* Nothing to set, but the count must tell whether the row is there: a column is set to what it is.
+ * Not one that is GENERATED ALWAYS, which takes only DEFAULT, and that is another value. NULL when
+ * there is no other. */
+static const sync_column *touchable(const sync_map *m)
+{
+    for (uint16_t i = 0; i < m->n; i++) {
+        if (!m->col[i].always) {
+            return &m->col[i];
+        }
+    }
+    return NULL;
+}
+
+static void put_touch(weir_buf *b, const sync_map *m, const sync_mask *present)
+{
+    const sync_column *c = touchable(m);
+    if (c) {
+        weir_buf_printf(b, "UPDATE %s AS t SET %s = t.%s FROM", m->from, c->ident, c->ident);
+    } else {
+        weir_buf_printf(b, "SELECT 1 FROM %s AS t,", m->from);
+    }
+    weir_buf_putz(b, " (SELECT *");
+    put_unnest(b, m, present);
+    weir_buf_putz(b, ") s");
+}
+
 const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present,
                             bool guarded)
 {
@@ -291,18 +317,22 @@ const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *p
     int p = 0;
     int n = count_bits(m, present);
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         if (settable(m, i) && sync_mask_has(present, i)) {
-            weir_buf_printf(&b, "%s%s = ", p++ ? ", " : "", m->col[i].ident);
+            if (p++ == 0) {
+                weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
+            } else {
+                weir_buf_putz(&b, ", ");
+            }
+            weir_buf_printf(&b, "%s = ", m->col[i].ident);
             put_value(&b, &m->col[i], i);
         }
     }
-    if (p == 0) { /* only the key: touch the row, so that the count tells whether it is there */
-        const sync_column *c = &m->col[m->key[0]];
-        weir_buf_printf(&b, c->always ? "%s = DEFAULT" : "%s = t.%s", c->ident, c->ident);
+    if (p > 0) {
+        put_unnest(&b, m, present);
+    } else {
+        put_touch(&b, m, present);
     }
-    put_unnest(&b, m, present);
     weir_buf_putz(&b, " WHERE ");
     put_join(&b, m);
     if (guarded) {
@@ -440,7 +470,8 @@ const char *sync_sql_row_update(const sync_map *m, weir_arena *a, const sync_mas
     int p = 0;
     int set = 0;
     weir_buf_init(&b, SQL_MAX_BYTES);
-    weir_buf_printf(&b, "UPDATE %s AS t SET ", m->from);
+    const sync_column *touch = touchable(m);
+    weir_buf_printf(&b, touch ? "UPDATE %s AS t SET " : "SELECT 1 FROM %s AS t", m->from);
     for (uint16_t i = 0; i < m->n; i++) {
         if (sync_mask_has(present, i)) {
             p++;
@@ -449,8 +480,8 @@ const char *sync_sql_row_update(const sync_map *m, weir_arena *a, const sync_mas
             }
         }
     }
-    if (set == 0) {
-        weir_buf_printf(&b, "%s = DEFAULT", m->col[m->key[0]].ident);
+    if (set == 0 && touch) {
+        weir_buf_printf(&b, "%s = t.%s", touch->ident, touch->ident);
     }
     weir_buf_putz(&b, " WHERE (");
     put_key_is(&b, m, p + 1);

@@ -53,7 +53,7 @@ static void a_lost_slot_is_a_state(void **state)
     bridgetest_sql(t, "INSERT INTO a VALUES (1)");
     bridgetest_expect(t, "I public.a id=1\nC\n");
     assert_int_equal(bridgeproc_stop(&t->b), 0);
-    bridgetest_sql(t, "SELECT pg_drop_replication_slot('weir_t')");
+    bridgetest_sql(t, PGSERVER_NO_WALSENDER "SELECT pg_drop_replication_slot('weir_t')");
     assert_true(bridgeproc_start(&t->b));
     assert_true(bridgeproc_wait_state(&t->b, "lost", 10000));
     assert_non_null(strstr(bridgeproc_status_text(&t->b, t->a), "everything is copied anew"));
@@ -69,7 +69,8 @@ static void an_advanced_slot_is_a_gap(void **state)
     bridgetest_stream(t);
     assert_int_equal(bridgeproc_stop(&t->b), 0);
     bridgetest_sql(t, "INSERT INTO a VALUES (1)");
-    bridgetest_sql(t, "SELECT pg_replication_slot_advance('weir_t', pg_current_wal_flush_lsn())");
+    bridgetest_sql(t, PGSERVER_NO_WALSENDER
+                   "SELECT pg_replication_slot_advance('weir_t', pg_current_wal_flush_lsn())");
     assert_true(bridgeproc_start(&t->b));
     assert_true(bridgeproc_wait_state(&t->b, "gap", 10000));
     assert_non_null(strstr(bridgeproc_status_text(&t->b, t->a), "changes between are missing"));

@@ -26,4 +26,9 @@ void pgserver_remove(pgserver *s);           /* stop and delete the folder */
 /* Runs fn(arg) every 5 ms until it is true or ms passed (three times that under sanitizers). */
 bool wait_until(bool (*fn)(void *arg), void *arg, int64_t ms);
 
+/* In front of SQL about a slot: a walsender lives on for a moment after its reader has gone. */
+#define PGSERVER_NO_WALSENDER                                                                      \
+    "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE active_pid IS " \
+    "NOT NULL; "
+
 #endif
