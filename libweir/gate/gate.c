@@ -3,24 +3,11 @@
 
 #include <inttypes.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "libweir/base/clock.h"
-
-static bool is_loopback(const struct sockaddr *sa)
-{
-    if (sa->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, sa, sizeof in);
-        return ntohl(in.sin_addr.s_addr) >> 24 == 127;
-    }
-    struct sockaddr_in6 in6;
-    memcpy(&in6, sa, sizeof in6);
-    bool mapped = IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) && in6.sin6_addr.s6_addr[12] == 127;
-    return sa->sa_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) || mapped);
-}
+#include "libweir/io/loopback.h"
 
 /* Every address the name stands for. What cannot be resolved fails when it is listened on. */
 static bool stays_here(const char *host)
@@ -32,7 +19,7 @@ static bool stays_here(const char *host)
         return true;
     }
     for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
-        here = here && is_loopback(ai->ai_addr);
+        here = here && weir_is_loopback(ai->ai_addr);
     }
     freeaddrinfo(list);
     return here;

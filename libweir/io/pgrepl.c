@@ -2,7 +2,6 @@
  * never waits. */
 #include "libweir/io/pgrepl.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -10,6 +9,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/rd.h"
 #include "libweir/base/xalloc.h"
+#include "libweir/io/loopback.h"
 #include "libweir/io/pg_priv.h"
 
 enum {
@@ -28,27 +28,16 @@ struct weir_pgrepl {
     bool loopback;
 };
 
-static bool is_loopback(int fd)
-{
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof ss;
-    if (getpeername(fd, (struct sockaddr *)&ss, &n) != 0) {
-        return false;
-    }
-    if (ss.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
-        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
-    return ss.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
 /* On any other way the buffer is the kernel's to size: a small one would throttle a long way. */
 static void narrow_loopback(weir_pgrepl *r)
 {
     const int bytes = LOOPBACK_BUFFER_BYTES;
-    r->loopback = is_loopback(PQsocket(r->conn)) &&
-                  setsockopt(PQsocket(r->conn), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0;
+    const int fd = PQsocket(r->conn);
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+    r->loopback = getpeername(fd, (struct sockaddr *)&ss, &n) == 0 &&
+                  weir_is_loopback((const struct sockaddr *)&ss) &&
+                  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0;
 }
 
 weir_rc weir_pgrepl_open(weir_pgrepl **out, const char *uri, const char *application_name,
