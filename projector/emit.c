@@ -52,6 +52,17 @@ proj_model *proj_model_of(proj *p, uint32_t id)
     return NULL;
 }
 
+proj_emit_value proj_emit_read(weir_slice v)
+{
+    weir_rd rd = weir_rd_of(v);
+    proj_emit_value e = {0};
+    (void)weir_rd_bytes(&rd, sizeof(weir_hash128));
+    e.lsn = weir_rd_u64(&rd);
+    e.dead = (weir_rd_u8(&rd) & EMIT_DELETED) != 0;
+    e.whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
+    return e;
+}
+
 weir_rc proj_emit_live(proj *p, uint32_t id, weir_slice key, bool *live, weir_error *err)
 {
     char buf[WEIR_IDKEY_MAX];

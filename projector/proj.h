@@ -375,6 +375,14 @@ proj_model *proj_model_of(proj *p, uint32_t id);
 WEIR_MUST_CHECK weir_rc proj_emit_live(proj *p, uint32_t id, weir_slice key, bool *live,
                                        weir_error *err);
 
+/* What the emit map says of a document. */
+typedef struct proj_emit_value {
+    uint64_t lsn;
+    bool dead;        /* a tombstone */
+    weir_slice whole; /* the document's key when that of the map had to be cut; within v */
+} proj_emit_value;
+proj_emit_value proj_emit_read(weir_slice v);
+
 /* recent.c: emitted documents by position */
 typedef struct proj_emitted {
     weir_slice skey;  /* key of the emit map, within the entry's */

@@ -107,10 +107,9 @@ weir_rc proj_recent_look(proj *p, weir_slice key, proj_emitted *out, weir_error 
         out->current = false;
         return rc == WEIR_E_NOTFOUND ? WEIR_OK : rc;
     }
-    rd = weir_rd_of(v);
-    (void)weir_rd_bytes(&rd, 16);
-    out->current = weir_rd_u64(&rd) == out->lsn;
-    out->dead = out->current && (weir_rd_u8(&rd) & 1) != 0;
-    out->whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
+    proj_emit_value now = proj_emit_read(v);
+    out->current = now.lsn == out->lsn;
+    out->dead = out->current && now.dead;
+    out->whole = now.whole;
     return WEIR_OK;
 }

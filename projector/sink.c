@@ -452,7 +452,7 @@ static weir_rc drop_tombstones(proj *p, weir_error *err)
         weir_slice key = weir_rd_bytes(&rd, weir_rd_u16(&rd));
         weir_slice v;
         rc = weir_state_get(p->st, WEIR_DB_EMIT, key, &v, err);
-        if (rc == WEIR_OK && v.n >= 25 && (v.p[24] & 1)) { /* not made again meanwhile */
+        if (rc == WEIR_OK && proj_emit_read(v).dead) { /* not made again meanwhile */
             rc = weir_state_del(p->st, WEIR_DB_EMIT, key, err);
         }
         rc = rc == WEIR_E_NOTFOUND ? WEIR_OK : rc;

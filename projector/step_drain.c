@@ -228,12 +228,11 @@ static weir_rc load_one(proj *p, weir_slice k, weir_slice v, bool *added, weir_e
             return rc;
         }
     } else {
-        weir_rd rd = weir_rd_of(v);
-        (void)weir_rd_bytes(&rd, 16);
-        e.lsn = weir_rd_u64(&rd);
+        proj_emit_value now = proj_emit_read(v);
+        e.lsn = now.lsn;
         e.current = true;
-        e.dead = (weir_rd_u8(&rd) & 1) != 0;
-        e.whole = weir_rd_bytes(&rd, weir_rd_left(&rd));
+        e.dead = now.dead;
+        e.whole = now.whole;
     }
     if (e.dead && e.lsn <= p->reemit_from) {
         /* whoever sent that delete did not live to see the answer */
