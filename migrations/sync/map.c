@@ -297,19 +297,6 @@ static const sync_column *touchable(const sync_map *m)
     return NULL;
 }
 
-static void put_touch(weir_buf *b, const sync_map *m, const sync_mask *present)
-{
-    const sync_column *c = touchable(m);
-    if (c) {
-        weir_buf_printf(b, "UPDATE %s AS t SET %s = t.%s FROM", m->from, c->ident, c->ident);
-    } else {
-        weir_buf_printf(b, "SELECT 1 FROM %s AS t,", m->from);
-    }
-    weir_buf_putz(b, " (SELECT *");
-    put_unnest(b, m, present);
-    weir_buf_putz(b, ") s");
-}
-
 const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *present,
                             bool guarded)
 {
@@ -328,10 +315,15 @@ const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *p
             put_value(&b, &m->col[i], i);
         }
     }
-    if (p > 0) {
-        put_unnest(&b, m, present);
-    } else {
-        put_touch(&b, m, present);
+    const sync_column *touch = p == 0 ? touchable(m) : NULL;
+    if (touch) {
+        weir_buf_printf(&b, "UPDATE %s AS t SET %s = t.%s", m->from, touch->ident, touch->ident);
+    } else if (p == 0) {
+        weir_buf_putz(&b, "SELECT 1");
+    }
+    put_unnest(&b, m, present);
+    if (p == 0 && !touch) {
+        weir_buf_printf(&b, ", %s AS t", m->from);
     }
     weir_buf_putz(&b, " WHERE ");
     put_join(&b, m);

@@ -8,7 +8,6 @@
 
 enum { WAITS_FOR_FLOWS_MS = 100000 }; /* somewhat less than the command does */
 
-static fixture fx;
 static weir_pg *holder;
 
 static const char tables_sql[] = "CREATE TABLE t (id int PRIMARY KEY, v text);"
@@ -17,42 +16,24 @@ static const char fill_sql[] =
     "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 70000) i; INSERT INTO u SELECT i, "
     "'u' FROM generate_series(1, 1000) i";
 
-static int setup(void **state)
-{
-    (void)state;
-    return synctest_up(&fx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
-
 static int end(void **state)
 {
     weir_pg_close(holder);
     holder = NULL;
-    if (*state) {
-        synctest_free(*state);
-    }
-    return 0;
+    return synctest_end(state);
 }
 
 static synctest *begin(void **state)
 {
-    static synctest one;
-    fixture_need(&fx);
-    *state = &one;
-    synctest_new(&one, &fx, WEIR_BIN_DIR, tables_sql, "tables = public.*\ninitial = copy");
+    synctest *t =
+        synctest_begin(state, WEIR_BIN_DIR, tables_sql, "tables = public.*\ninitial = copy");
     /* with the slot there already: making one waits for transactions, such as the holder's */
-    synctest_start(&one);
-    assert_int_equal(0, synctest_run(&one, "stop", NULL, NULL));
-    synctest_sql(one.a, fill_sql);
-    synctest_sql(one.b, "TRUNCATE weir_sync.position, weir_sync.chunk, weir_sync.crawl_table, "
-                        "weir_sync.crawl_step, weir_sync.flow_table");
-    return &one;
+    synctest_start(t);
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    synctest_sql(t->a, fill_sql);
+    synctest_sql(t->b, "TRUNCATE weir_sync.position, weir_sync.chunk, weir_sync.crawl_table, "
+                       "weir_sync.crawl_step, weir_sync.flow_table");
+    return t;
 }
 
 /* A session in a transaction that holds something. */
@@ -151,5 +132,5 @@ int main(void)
         cmocka_unit_test_teardown(test_lost_chunk, end),
         cmocka_unit_test_teardown(test_target_with_rows, end),
     };
-    return cmocka_run_group_tests_name("sync_copy", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sync_copy", tests, synctest_up, synctest_down);
 }

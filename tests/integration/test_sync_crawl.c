@@ -8,43 +8,15 @@
 #include "libweir/io/nng.h"
 #include "tests/support/synctest.h"
 
-static fixture fx;
-
 static const char tables_sql[] =
     "CREATE TABLE t (id int PRIMARY KEY, v text);"
     "CREATE TABLE pair (a int, b text, v text, PRIMARY KEY (b, a));"
     "CREATE TABLE word (k text COLLATE \"C\" PRIMARY KEY);"
     "CREATE TABLE nokey (x int, y text); ALTER TABLE nokey REPLICA IDENTITY FULL";
 
-static int setup(void **state)
-{
-    (void)state;
-    return synctest_up(&fx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
-
-static int end(void **state)
-{
-    if (*state) {
-        synctest_free(*state);
-    }
-    return 0;
-}
-
 static synctest *begin(void **state, const char *lines)
 {
-    static synctest one;
-    synctest *t = &one;
-    fixture_need(&fx);
-    *state = t;
-    synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql, lines);
-    return t;
+    return synctest_begin(state, WEIR_BIN_DIR, tables_sql, lines);
 }
 
 /* The private bridge's address. */
@@ -52,9 +24,9 @@ static const char *feed_of(const synctest *t)
 {
     weir_error err;
     weir_slice text;
-    const char *path = weir_arena_printf(fx.a, "%s/source/bridge.ini", t->state);
-    assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, fx.a, &text, &err), &err);
-    char *feed = strstr(weir_arena_dupz(fx.a, text), "feed = ");
+    const char *path = weir_arena_printf(synctest_fx.a, "%s/source/bridge.ini", t->state);
+    assert_rc(WEIR_OK, weir_file_read(path, 1 << 20, synctest_fx.a, &text, &err), &err);
+    char *feed = strstr(weir_arena_dupz(synctest_fx.a, text), "feed = ");
     assert_non_null(feed);
     feed += strlen("feed = ");
     feed[strcspn(feed, "\n")] = '\0';
@@ -78,7 +50,8 @@ static void crawl(const synctest *t, const char *id)
     weir_feed_req_encode(&q, &req);
     assert_rc(WEIR_OK, weir_nng_call(feed_of(t), weir_buf_slice(&q), 10000, &got, &err), &err);
     assert_rc(WEIR_OK,
-              weir_feed_reply_decode(weir_arena_dup(fx.a, weir_buf_slice(&got)), fx.a, &r, &err),
+              weir_feed_reply_decode(weir_arena_dup(synctest_fx.a, weir_buf_slice(&got)),
+                                     synctest_fx.a, &r, &err),
               &err);
     if (!r.ok) {
         fail_msg("%.*s", WEIR_SLICE_ARG(r.error));
@@ -107,7 +80,7 @@ static void mended(void **state, const char *lines)
                        "(1, 'odd'), (1, 'y')");
     crawl(t, "mend");
     for (int i = 0; i < 30; i++) {
-        synctest_sql(t->a, weir_arena_printf(fx.a,
+        synctest_sql(t->a, weir_arena_printf(synctest_fx.a,
                                              "INSERT INTO t VALUES (%d, 'new') ON CONFLICT (id) DO "
                                              "NOTHING; DELETE FROM t WHERE id = %d; UPDATE t SET v "
                                              "= 'u%d' WHERE id = %d",
@@ -169,7 +142,7 @@ static void test_table_joins(void **state)
     synctest_sql(t->a, "UPDATE pair SET v = 'before' WHERE a = 1");
     synctest_start(t);
     for (int i = 0; i < 40; i++) {
-        synctest_sql(t->a, weir_arena_printf(fx.a,
+        synctest_sql(t->a, weir_arena_printf(synctest_fx.a,
                                              "UPDATE pair SET v = 'v%d' WHERE a = %d; UPDATE t SET "
                                              "v = 'x' WHERE id = %d; DELETE FROM pair WHERE b = "
                                              "'b%d'; INSERT INTO nokey VALUES (%d, 'n'); UPDATE "
@@ -192,10 +165,10 @@ static void test_table_joins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_range, end),
-        cmocka_unit_test_teardown(test_other_order, end),
-        cmocka_unit_test_teardown(test_detecting, end),
-        cmocka_unit_test_teardown(test_table_joins, end),
+        cmocka_unit_test_teardown(test_range, synctest_end),
+        cmocka_unit_test_teardown(test_other_order, synctest_end),
+        cmocka_unit_test_teardown(test_detecting, synctest_end),
+        cmocka_unit_test_teardown(test_table_joins, synctest_end),
     };
-    return cmocka_run_group_tests_name("sync_crawl", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sync_crawl", tests, synctest_up, synctest_down);
 }

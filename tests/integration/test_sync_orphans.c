@@ -5,8 +5,6 @@
 
 #include "tests/support/synctest.h"
 
-static fixture fx;
-
 static const char tables_sql[] =
     "CREATE TABLE parent (id int PRIMARY KEY, v text); INSERT INTO parent SELECT i, 'v' FROM "
     "generate_series(1, 50) i;"
@@ -19,27 +17,6 @@ static const char tables_sql[] =
     "CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree)";
 static const char all_tables[] = "parent child pair leaf tree";
 
-static int setup(void **state)
-{
-    (void)state;
-    return synctest_up(&fx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
-
-static int end(void **state)
-{
-    if (*state) {
-        synctest_free(*state);
-    }
-    return 0;
-}
-
 static const char *told(synctest *t, weir_pg *pg)
 {
     return synctest_value(t, pg,
@@ -50,13 +27,9 @@ static const char *told(synctest *t, weir_pg *pg)
 
 static void test_orphans_are_told(void **state)
 {
-    static synctest one;
-    synctest *t = &one;
     weir_slice out = {NULL, 0};
-    fixture_need(&fx);
-    *state = t;
-    synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql,
-                 "ways = both\ntables = public.*\nconflict = last_update_wins");
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, tables_sql,
+                                 "ways = both\ntables = public.*\nconflict = last_update_wins");
     synctest_start(t);
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     /* with their children, also when those come in the same group: nobody is left */
@@ -90,7 +63,8 @@ static void test_orphans_are_told(void **state)
                         "1}",
                         told(t, t->a));
     assert_int_equal(0, synctest_run(t, "status", NULL, &out));
-    assert_has(weir_arena_dupz(fx.a, out), "2 rows refer to rows that the other side deleted");
+    assert_has(weir_arena_dupz(synctest_fx.a, out),
+               "2 rows refer to rows that the other side deleted");
     synctest_sql(t->a, "INSERT INTO tree VALUES (1, NULL), (2, 1), (3, 2)");
     synctest_equal(t, all_tables);
     synctest_sql(t->b, "DELETE FROM tree");
@@ -103,7 +77,7 @@ static void test_orphans_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_orphans_are_told, end),
+        cmocka_unit_test_teardown(test_orphans_are_told, synctest_end),
     };
-    return cmocka_run_group_tests_name("sync_orphans", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sync_orphans", tests, synctest_up, synctest_down);
 }

@@ -5,36 +5,9 @@
 
 #include "tests/support/synctest.h"
 
-static fixture fx;
-
-static int setup(void **state)
-{
-    (void)state;
-    return synctest_up(&fx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
-
-static int end(void **state)
-{
-    if (*state) {
-        synctest_free(*state);
-    }
-    return 0;
-}
-
 static synctest *begin(void **state, const char *sql, const char *lines)
 {
-    static synctest one;
-    fixture_need(&fx);
-    *state = &one;
-    synctest_new(&one, &fx, WEIR_BIN_DIR, sql, lines);
-    return &one;
+    return synctest_begin(state, WEIR_BIN_DIR, sql, lines);
 }
 
 static const char family_sql[] =
@@ -151,11 +124,11 @@ static void test_partitions_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_children, end),
-        cmocka_unit_test_teardown(test_children_row_by_row, end),
-        cmocka_unit_test_teardown(test_children_copied, end),
-        cmocka_unit_test_teardown(test_partitions, end),
-        cmocka_unit_test_teardown(test_partitions_both_ways, end),
+        cmocka_unit_test_teardown(test_children, synctest_end),
+        cmocka_unit_test_teardown(test_children_row_by_row, synctest_end),
+        cmocka_unit_test_teardown(test_children_copied, synctest_end),
+        cmocka_unit_test_teardown(test_partitions, synctest_end),
+        cmocka_unit_test_teardown(test_partitions_both_ways, synctest_end),
     };
-    return cmocka_run_group_tests_name("sync_parts", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sync_parts", tests, synctest_up, synctest_down);
 }

@@ -11,8 +11,6 @@
 
 enum { TRANSACTIONS = 900, KEYS = 40, QUIET_MS = 1000 };
 
-static fixture fx;
-
 /* merge is neither symmetric nor does it converge by itself. */
 static const char tables_sql[] =
     "CREATE TABLE t1 (id int PRIMARY KEY, v text, n int, big text);"
@@ -27,27 +25,6 @@ static const char tables_sql[] =
     "CREATE FUNCTION merge(tab text, kind text, mine jsonb, theirs jsonb, mine_at timestamptz, "
     "theirs_at timestamptz) RETURNS jsonb LANGUAGE sql AS $$ SELECT (coalesce(theirs, '{}') || "
     "mine) || jsonb_build_object('v', md5(concat(mine ->> 'v', theirs ->> 'v'))) $$";
-
-static int setup(void **state)
-{
-    (void)state;
-    return synctest_up(&fx);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
-
-static int end(void **state)
-{
-    if (*state) {
-        synctest_free(*state);
-    }
-    return 0;
-}
 
 typedef struct writer {
     weir_pg *pg;
@@ -166,7 +143,7 @@ static const char *traffic(synctest *t)
         "SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (SELECT xmin || ' ' || ctid FROM t1 UNION "
         "ALL SELECT xmin || ' ' || ctid FROM t2 UNION ALL SELECT xmin || ' ' || ctid FROM t3 UNION "
         "ALL SELECT xmin || ' ' || ctid FROM t4) r (x)";
-    return weir_arena_printf(fx.a, "%s %s %s", synctest_value(t, t->a, sql),
+    return weir_arena_printf(synctest_fx.a, "%s %s %s", synctest_value(t, t->a, sql),
                              synctest_value(t, t->b, sql), synctest_traffic(t));
 }
 
@@ -174,22 +151,20 @@ static const char *traffic(synctest *t)
 static void assert_quiet(synctest *t)
 {
     const char *before = traffic(t);
-    synctest_sql(t->a, weir_arena_printf(fx.a, "SELECT pg_sleep(%d / 1000.0)", QUIET_MS));
+    synctest_sql(t->a, weir_arena_printf(synctest_fx.a, "SELECT pg_sleep(%d / 1000.0)", QUIET_MS));
     assert_string_equal(before, traffic(t));
 }
 
 static void converges(void **state, const char *lines, int kills, int transactions)
 {
-    static synctest one;
-    synctest *t = &one;
     writer wa;
     writer wb;
     uint64_t rng = weir_test_seed();
-    fixture_need(&fx);
-    *state = t;
+    fixture_need(&synctest_fx); /* whose arena is used next */
     print_message("%s\n", lines);
-    synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql,
-                 weir_arena_printf(fx.a, "ways = both\ntables = public.*\n%s", lines));
+    synctest *t = synctest_begin(
+        state, WEIR_BIN_DIR, tables_sql,
+        weir_arena_printf(synctest_fx.a, "ways = both\ntables = public.*\n%s", lines));
     synctest_start(t);
     writer_start(&wa, t->uri_a, "a", rng + 1, transactions);
     writer_start(&wb, t->uri_b, "b", rng + 2, transactions);
@@ -260,7 +235,7 @@ static void test_rounds(void **state)
         print_message("round %ld: ", i);
         converges(state, all[(size_t)i % (sizeof all / sizeof *all)], (int)(i % 3) * 2,
                   TRANSACTIONS * 2);
-        synctest_free(*state);
+        (void)synctest_end(state);
         *state = NULL;
     }
 }
@@ -275,11 +250,7 @@ static void start_again(synctest *t)
 /* error: the flow to the source stops at each conflict until somebody has decided it. */
 static void test_error_is_decided(void **state)
 {
-    static synctest one;
-    synctest *t = &one;
-    fixture_need(&fx);
-    *state = t;
-    synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql, "ways = both\ntables = public.*");
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, tables_sql, "ways = both\ntables = public.*");
     synctest_start(t);
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     synctest_sql(t->a, "UPDATE t3 SET v = 'a' WHERE id IN ('k1', 'k2'); DELETE FROM t3 WHERE id = "
@@ -290,7 +261,7 @@ static void test_error_is_decided(void **state)
         synctest_until(t, t->a,
                        "SELECT count(*)::int FROM weir_sync.conflict WHERE resolution = 'stopped'",
                        "a conflict that waits for a word");
-        synctest_sql(t->a, weir_arena_printf(fx.a,
+        synctest_sql(t->a, weir_arena_printf(synctest_fx.a,
                                              "UPDATE weir_sync.conflict SET resolution = '%s' "
                                              "WHERE resolution = 'stopped'",
                                              i == 0 ? "apply" : "keep"));
@@ -307,12 +278,9 @@ static void test_error_is_decided(void **state)
 /* Notes of deletes that the other side knows of, or that are too old to tell, go after a time. */
 static void test_tombstones_are_pruned(void **state)
 {
-    static synctest one;
-    synctest *t = &one;
-    fixture_need(&fx);
-    *state = t;
-    synctest_new(t, &fx, WEIR_BIN_DIR, tables_sql,
-                 "ways = both\ntables = public.*\ntombstones_keep_h = 1\nconflicts_keep_h = 1");
+    synctest *t = synctest_begin(
+        state, WEIR_BIN_DIR, tables_sql,
+        "ways = both\ntables = public.*\ntombstones_keep_h = 1\nconflicts_keep_h = 1");
     synctest_start(t);
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     synctest_sql(t->a,
@@ -346,13 +314,9 @@ static void test_tombstones_are_pruned(void **state)
 
 static void test_pairs_are_checked(void **state)
 {
-    static synctest one;
-    synctest *t = &one;
     weir_slice out = {NULL, 0};
-    fixture_need(&fx);
-    *state = t;
-    synctest_new(t, &fx, WEIR_BIN_DIR, "CREATE TABLE c (id int PRIMARY KEY)",
-                 "ways = both\ntables = public.c\nconflict = keep_local");
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, "CREATE TABLE c (id int PRIMARY KEY)",
+                                 "ways = both\ntables = public.c\nconflict = keep_local");
     assert_int_equal(1, synctest_run(t, "start", "--detach", &out));
     synctest_ini(t, "ways = both\ntables = public.c\nconflict = apply_remote\nconflict_back = "
                     "apply_remote");
@@ -365,12 +329,12 @@ static void test_pairs_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_mixed, end),
-        cmocka_unit_test_teardown(test_mixed_killed, end),
-        cmocka_unit_test_teardown(test_error_is_decided, end),
-        cmocka_unit_test_teardown(test_tombstones_are_pruned, end),
-        cmocka_unit_test_teardown(test_pairs_are_checked, end),
-        cmocka_unit_test_teardown(test_rounds, end),
+        cmocka_unit_test_teardown(test_mixed, synctest_end),
+        cmocka_unit_test_teardown(test_mixed_killed, synctest_end),
+        cmocka_unit_test_teardown(test_error_is_decided, synctest_end),
+        cmocka_unit_test_teardown(test_tombstones_are_pruned, synctest_end),
+        cmocka_unit_test_teardown(test_pairs_are_checked, synctest_end),
+        cmocka_unit_test_teardown(test_rounds, synctest_end),
     };
-    return cmocka_run_group_tests_name("sync_ways", tests, setup, teardown);
+    return cmocka_run_group_tests_name("sync_ways", tests, synctest_up, synctest_down);
 }

@@ -12,8 +12,12 @@
 
 enum { EQUAL_MS = 30000 };
 
-int synctest_up(fixture *f)
+fixture synctest_fx;
+
+int synctest_up(void **state)
 {
+    fixture *f = &synctest_fx;
+    (void)state;
     if (fixture_open(f, FIXTURE_PG) != 0) {
         return -1;
     }
@@ -25,6 +29,13 @@ int synctest_up(fixture *f)
     f->sql = NULL;
     pgserver_stop(&f->pg, false);
     return pgserver_restart(&f->pg) ? 0 : -1;
+}
+
+int synctest_down(void **state)
+{
+    (void)state;
+    fixture_close(&synctest_fx);
+    return 0;
 }
 
 static weir_pg *connect_to(const char *uri)
@@ -72,7 +83,7 @@ void synctest_ini(synctest *t, const char *lines)
     assert_rc(WEIR_OK, weir_file_write(t->ini, weir_slice_z(text), 0600, &err), &err);
 }
 
-void synctest_new(synctest *t, fixture *f, const char *bin, const char *sql, const char *lines)
+static void make(synctest *t, fixture *f, const char *bin, const char *sql, const char *lines)
 {
     *t = (synctest){.f = f, .bin = bin};
     fixture_sql(f, "DROP DATABASE IF EXISTS a");
@@ -90,6 +101,33 @@ void synctest_new(synctest *t, fixture *f, const char *bin, const char *sql, con
     synctest_ini(t, lines);
 }
 
+synctest *synctest_begin(void **state, const char *bin, const char *sql, const char *lines)
+{
+    static synctest one;
+    fixture_need(&synctest_fx);
+    *state = &one;
+    make(&one, &synctest_fx, bin, sql, lines);
+    return &one;
+}
+
+static void finish(synctest *t)
+{
+    (void)synctest_run(t, "stop", NULL, NULL);
+    (void)synctest_run(t, "forget", NULL, NULL);
+    weir_pg_close(t->a);
+    weir_pg_close(t->b);
+    const char *const rm[] = {"rm", "-rf", t->state, NULL};
+    (void)orc_run(false, rm);
+}
+
+int synctest_end(void **state)
+{
+    if (*state) {
+        finish(*state);
+    }
+    return 0;
+}
+
 int synctest_run(synctest *t, const char *verb, const char *flag, weir_slice *out)
 {
     weir_slice ignored;
@@ -104,16 +142,6 @@ void synctest_start(synctest *t)
     if (synctest_run(t, "start", "--detach", &out) != 0) {
         fail_msg("weir sync did not start: %.*s", WEIR_SLICE_ARG(out));
     }
-}
-
-void synctest_free(synctest *t)
-{
-    (void)synctest_run(t, "stop", NULL, NULL);
-    (void)synctest_run(t, "forget", NULL, NULL);
-    weir_pg_close(t->a);
-    weir_pg_close(t->b);
-    const char *const rm[] = {"rm", "-rf", t->state, NULL};
-    (void)orc_run(false, rm);
 }
 
 void synctest_kill_one(synctest *t, uint64_t *rng)

@@ -6,6 +6,9 @@
 #include "tests/support/check.h"
 #include "tests/support/fixture.h"
 
+/* One server for the binary's tests. */
+extern fixture synctest_fx;
+
 typedef struct synctest {
     fixture *f;
     const char *bin;
@@ -14,12 +17,14 @@ typedef struct synctest {
     char uri_a[256], uri_b[256];
 } synctest;
 
-/* Group setup: the server, with commit timestamps. */
-int synctest_up(fixture *f);
+/* Of the group: the server, with commit timestamps, and its end. */
+int synctest_up(void **state);
+int synctest_down(void **state);
 /* Fresh databases a and b with the tables of sql in both; the ini with more lines after [sync]'s
- * own. */
-void synctest_new(synctest *t, fixture *f, const char *bin, const char *sql, const char *lines);
-void synctest_free(synctest *t); /* stops, forgets, drops the databases */
+ * own. The only one in the process, in *state; skips the test without a server. */
+synctest *synctest_begin(void **state, const char *bin, const char *sql, const char *lines);
+/* Test teardown: what was begun, if anything was, stops, is forgotten, its databases dropped. */
+int synctest_end(void **state);
 
 void synctest_ini(synctest *t, const char *lines);
 void synctest_sql(weir_pg *pg, const char *sql);                       /* an error fails the test */
