@@ -297,22 +297,11 @@ static void annotations(void **state)
 
 static int up(void **state)
 {
+    static const cmdapp_conf conf = {
+        .name = "contract", .schema_sql = schema_sql, .commands = all_sql, .ini = ""};
     (void)state;
-    if (wt_up(WEIR_BIN_DIR, WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql") != 0) {
-        return -1;
-    }
-    if (wt_fx.missing[0]) {
-        return 0;
-    }
-    if (cmdapp_up(WEIR_BIN_DIR, "contract") != 0) {
-        return -1;
-    }
-    cmdapp_put("schema/0001_types.sql", schema_sql);
-    cmdapp_put("commands/all_kinds.sql", all_sql);
-    cmdapp_deploy();
-    wt_start(&service, "contract", cmdapp_uri(), "");
-    fixture_wait(&wt_fx, wt_is_ready, &service, 5000, "weir-write to be ready");
-    return 0;
+    return cmdapp_serve(&service, WEIR_BIN_DIR,
+                        WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql", &conf);
 }
 
 int main(void)

@@ -198,22 +198,13 @@ static void ends_well(void **state)
 
 static int up(void **state)
 {
+    static const cmdapp_conf conf = {.name = "session",
+                                     .schema_sql = schema_sql,
+                                     .commands = commands,
+                                     .ini = "lanes=1\nstatement_timeout_ms=1500\n"};
     (void)state;
-    if (wt_up(WEIR_BIN_DIR, WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql") != 0) {
-        return -1;
-    }
-    if (wt_fx.missing[0]) {
-        return 0;
-    }
-    if (cmdapp_up(WEIR_BIN_DIR, "session") != 0) {
-        return -1;
-    }
-    cmdapp_put("schema/0001_tables.sql", schema_sql);
-    cmdapp_put("commands/all.sql", commands);
-    cmdapp_deploy();
-    wt_start(&service, "session", cmdapp_uri(), "lanes=1\nstatement_timeout_ms=1500\n");
-    fixture_wait(&wt_fx, wt_is_ready, &service, 5000, "weir-write to be ready");
-    return 0;
+    return cmdapp_serve(&service, WEIR_BIN_DIR,
+                        WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql", &conf);
 }
 
 int main(void)

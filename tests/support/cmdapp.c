@@ -5,7 +5,6 @@
 
 #include "libweir/base/str.h"
 #include "tests/support/app.h"
-#include "tests/support/writetest.h"
 
 static const char *uri, *dir, *bin;
 
@@ -76,5 +75,25 @@ int cmdapp_up(const char *bin_dir, const char *database)
                                              "[app]\nname = %s\n[postgres]\nuri = %s\n[redis]\nuri "
                                              "= redis://127.0.0.1:1\n",
                                              database, uri));
+    return 0;
+}
+
+int cmdapp_serve(wt_service *s, const char *bin_dir, const char *fixture_sql_file,
+                 const cmdapp_conf *conf)
+{
+    if (wt_up(bin_dir, fixture_sql_file) != 0) {
+        return -1;
+    }
+    if (wt_fx.missing[0]) {
+        return 0;
+    }
+    if (cmdapp_up(bin_dir, conf->name) != 0) {
+        return -1;
+    }
+    cmdapp_put("schema/0001_tables.sql", conf->schema_sql);
+    cmdapp_put("commands/all.sql", conf->commands);
+    cmdapp_deploy();
+    wt_start(s, conf->name, cmdapp_uri(), conf->ini);
+    fixture_wait(&wt_fx, wt_is_ready, s, 5000, "weir-write to be ready");
     return 0;
 }
