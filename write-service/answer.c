@@ -94,6 +94,9 @@ static void compute_keys(void *arg, wsvc_job *j)
         if (j->has_key) {
             wsvc_keys_add(&j->keys, j->idempotency_key);
         }
+        if (j->tries >= WSVC_QUARREL_TRIES) {
+            wsvc_keys_add(&j->keys, wsvc_key_of_quarrel());
+        }
     }
 }
 
@@ -133,11 +136,11 @@ static void on_collision(wsvc_service *s, wsvc_job *j)
             WSVC_LESSON_NEW) {
             tell(t->command, j->out.collision);
             wsvc_pool_each(s->pool, compute_keys, &all);
-            compute_keys(&all, j);
         } else if (lock) {
             block = &key;
         }
     }
+    compute_keys(&all, j);
     if (!block && !(lock && j->tries < VAGUE_TRIES)) {
         j->not_before_ms = all.now_ms + again_after_ms(j);
     }

@@ -30,6 +30,11 @@ wsvc_key wsvc_key_of_idempotency(weir_slice key)
     return (wsvc_key){domain('i', WEIR_SLICE_LIT("")), mix('i', weir_hash64(key))};
 }
 
+wsvc_key wsvc_key_of_quarrel(void)
+{
+    return (wsvc_key){domain('q', WEIR_SLICE_LIT("")), 1};
+}
+
 static uint64_t value_of(uint64_t column, weir_slice value)
 {
     return mix(column, weir_hash64(value));

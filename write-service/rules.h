@@ -35,6 +35,10 @@ typedef struct wsvc_rules { /* zeroed but for self: nothing known */
 /* A domain or key of its own for each. */
 uint64_t wsvc_domain_of_command(weir_slice name);
 wsvc_key wsvc_key_of_idempotency(weir_slice key);
+/* Shared by all commands that have collided WSVC_QUARREL_TRIES times. Two that take the same rows
+ * in opposite order, and only find out late, would otherwise both give way again and again. */
+enum { WSVC_QUARREL_TRIES = 2 };
+wsvc_key wsvc_key_of_quarrel(void);
 void wsvc_rules_declare(wsvc_rules *r, weir_slice arg); /* empty: nothing is declared any more */
 
 /* true when there is anything to look for in bodies. */

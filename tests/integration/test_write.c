@@ -253,22 +253,42 @@ static void hot_rows(void **state)
     assert_true(wt_metric(&wt_main, "weir_write_collisions_total") > 0);
 }
 
+/* Each waits for what another holds: whoever gives way must not do so at the same moment, again and
+ * again, until all of them have used up their patience. */
+static void opposite_orders(int n, double seconds)
+{
+    wt_caller c[6];
+    char body[64], want[32];
+    assert_in_range(n, 2, 6);
+    fixture_sql(&wt_fx, "UPDATE counter SET n = 0");
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(body, sizeof body, "{\"a\":%d,\"b\":%d,\"seconds\":%g}", 4 + i % 2,
+                       5 - i % 2, seconds);
+        wt_start_call(&c[i], &wt_main, "slow_bump2", body);
+    }
+    for (int i = 0; i < n; i++) {
+        wt_end_call(&c[i]);
+        wt_assert_status(200, &c[i].got);
+    }
+    (void)snprintf(want, sizeof want, "%d,%d", n, n);
+    assert_string_equal(
+        fixture_sql_value(&wt_fx,
+                          "SELECT string_agg(n::text, ',') FROM counter WHERE id IN (4, 5)"),
+        want);
+}
+
 static void deadlock_of_two(void **state)
 {
     (void)state;
     fixture_need(&wt_fx);
-    wt_caller c[2];
-    fixture_sql(&wt_fx, "UPDATE counter SET n = 0");
-    wt_start_call(&c[0], &wt_main, "slow_bump2", "{\"a\":4,\"b\":5,\"seconds\":0.2}");
-    wt_start_call(&c[1], &wt_main, "slow_bump2", "{\"a\":5,\"b\":4,\"seconds\":0.2}");
-    for (int i = 0; i < 2; i++) {
-        wt_end_call(&c[i]);
-        wt_assert_status(200, &c[i].got);
-    }
-    assert_string_equal(
-        fixture_sql_value(&wt_fx,
-                          "SELECT string_agg(n::text, ',') FROM counter WHERE id IN (4, 5)"),
-        "2,2");
+    opposite_orders(2, 0.2);
+}
+
+static void deadlock_of_six(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    opposite_orders(6, 0.1);
 }
 
 /* Each sees the sum before it: with anything less than serializable two would see the same. */
@@ -488,6 +508,7 @@ int main(void)
         cmocka_unit_test(one_spoils_the_group),
         cmocka_unit_test(hot_rows),
         cmocka_unit_test(deadlock_of_two),
+        cmocka_unit_test(deadlock_of_six),
         cmocka_unit_test(serializable_ones),
         cmocka_unit_test(positions_lie_behind_the_commit),
         cmocka_unit_test(deployed_while_running),
