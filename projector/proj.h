@@ -407,11 +407,15 @@ WEIR_MUST_CHECK weir_rc proj_step_tasks(proj *p, weir_error *err);
 WEIR_MUST_CHECK weir_rc proj_step_dirty(proj *p, weir_error *err);
 WEIR_MUST_CHECK weir_rc proj_step_reemit(proj *p, weir_error *err);
 WEIR_MUST_CHECK weir_rc proj_spill_dirty(proj *p, size_t from, weir_error *err);
-/* Renders p->dirty from `from` on until out is full; what is left goes to the state. */
+/* Renders p->dirty until out is full or the step has taken its time; what is left goes to the
+ * state. */
 WEIR_MUST_CHECK weir_rc proj_render_dirty(proj *p, weir_error *err);
 bool proj_out_is_full(const proj *p);
-/* Marks the end of a step: out gets the position when nothing is left to do for it. */
+/* out goes to Redis; with the position when nothing is left to do for it. */
 void proj_out_seal(proj *p);
+/* The same at the end of a step that made documents, unless there are more to come and out has room
+ * for them: readers see the whole of it at once. */
+void proj_out_end_step(proj *p);
 /* step_back.c: one unit of background work; *did when there was any. */
 WEIR_MUST_CHECK weir_rc proj_step_background(proj *p, bool *did, weir_error *err);
 void proj_sweep_start(proj *p);

@@ -162,7 +162,7 @@ static bool pump_one(proj *p)
         proj_catalog_refresh(p);
     }
     /* At the start a transaction may be open: its rest can only come once the models are known. */
-    bool quiet = p->open_lsn == 0 && p->tasks == 0 && !p->in_frame;
+    bool quiet = p->open_lsn == 0 && p->tasks == 0 && !p->in_frame && p->out.n == 0;
     if (p->deployed && p->sink.looked && (quiet || !p->catalog_known)) {
         return deploy(p);
     }

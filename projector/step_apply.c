@@ -72,7 +72,7 @@ static weir_rc end_at_boundary(proj *p, uint64_t lsn, weir_error *err)
     }
     if (rc == WEIR_OK) {
         p->out.commit_us = p->commit_us;
-        proj_out_seal(p);
+        proj_out_end_step(p);
     }
     return rc;
 }

@@ -2,16 +2,33 @@
  * rest waits in the state. */
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/rd.h"
 #include "projector/proj.h"
 
 enum { ITEMS_MAX = 20000, KEYS_PER_STEP = 4096, WALK_BUDGET = 50000, REEMIT_SCAN = 20000 };
 
+/* A document may gather millions of rows: between two of them the loop gets its turn, or probes,
+ * signals and Redis would wait for all of them. */
+enum { RENDER_SLICE_US = 50000 };
+
 bool proj_out_is_full(const proj *p)
 {
     return p->out.bytes.n >= (size_t)p->settings->projector_multi_max_bytes ||
            p->out.n >= ITEMS_MAX;
+}
+
+static bool slice_over(int64_t from_us)
+{
+    return weir_mono_us() - from_us >= RENDER_SLICE_US;
+}
+
+void proj_out_end_step(proj *p)
+{
+    if ((p->tasks == 0 && p->backlog == 0) || proj_out_is_full(p)) {
+        proj_out_seal(p);
+    }
 }
 
 void proj_out_seal(proj *p)
@@ -50,7 +67,8 @@ weir_rc proj_spill_dirty(proj *p, size_t from, weir_error *err)
 weir_rc proj_render_dirty(proj *p, weir_error *err)
 {
     size_t i = 0;
-    for (; i < p->dirty.n && !proj_out_is_full(p); i++) {
+    int64_t from_us = weir_mono_us();
+    for (; i < p->dirty.n && !proj_out_is_full(p) && (i == 0 || !slice_over(from_us)); i++) {
         proj_model *m = owner(p, p->dirty.keys[i].model);
         if (m) {
             weir_rc rc = proj_emit(p, m, weir_dirty_text(&p->dirty, i), false, err);
@@ -178,7 +196,11 @@ static weir_rc dirty_body(proj *p, weir_error *err)
         rc = drop_keys(p, &drop, err);
     }
     weir_buf_fini(&drop);
+    int64_t from_us = weir_mono_us();
     for (size_t i = 0; i < p->dirty.n && rc == WEIR_OK && !proj_out_is_full(p); i++) {
+        if (i > 0 && slice_over(from_us)) {
+            break;
+        }
         char buf[WEIR_IDKEY_MAX];
         bool cut = false;
         weir_slice key = weir_dirty_text(&p->dirty, i);
@@ -204,7 +226,7 @@ weir_rc proj_step_dirty(proj *p, weir_error *err)
     }
     if (rc == WEIR_OK) {
         p->out.commit_us = p->commit_us;
-        proj_out_seal(p);
+        proj_out_end_step(p);
     }
     return rc;
 }
@@ -294,7 +316,11 @@ static weir_rc reemit_body(proj *p, weir_error *err)
     weir_rc rc = load_emitted(p, &end, err);
     weir_rd places = weir_rd_of(weir_buf_slice(&p->reemit_keys));
     size_t i = 0;
+    int64_t from_us = weir_mono_us();
     for (; i < p->dirty.n && rc == WEIR_OK && !proj_out_is_full(p); i++) {
+        if (i > 0 && slice_over(from_us)) {
+            break;
+        }
         weir_slice key = weir_dirty_text(&p->dirty, i);
         proj_model *m = owner(p, p->dirty.keys[i].model);
         rc = proj_emit(p, m, key, true, err);

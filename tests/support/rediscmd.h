@@ -4,7 +4,7 @@
 
 #include "libweir/io/redis.h"
 
-enum { REDISCMD_WORDS_MAX = 16 };
+enum { REDISCMD_WORDS_MAX = 32 };
 
 /* The answer, which may be an error reply and is valid until the next command. Fails the test when
  * none comes. */
