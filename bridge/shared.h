@@ -33,7 +33,8 @@ typedef struct brg_slot_figures {
     bool active;
     char wal_status[16];
     int64_t retained_bytes;
-    int64_t safe_bytes; /* -1: no limit */
+    int64_t behind_bytes; /* WAL written and not yet in the log, what is only skipped included */
+    int64_t safe_bytes;   /* -1: no limit */
     int64_t catalog_xmin_age;
     uint64_t confirmed;
     int64_t full_in_s; /* at the present rate, -1: unknown or never */

@@ -24,6 +24,7 @@ enum {
     M_LOG_BYTES,
     M_LOG_FRAMES,
     M_RETAINED,
+    M_BEHIND,
     M_HEAD,
     M_CONFIRMED,
     M_SUBS,
@@ -56,6 +57,7 @@ static void register_metrics(brg_status *st)
         [M_LOG_BYTES] = {"weir_bridge_log_bytes", "Bytes the log uses", true},
         [M_LOG_FRAMES] = {"weir_bridge_log_frames", "Frames in the log", true},
         [M_RETAINED] = {"weir_bridge_slot_retained_bytes", "WAL the slot holds back", true},
+        [M_BEHIND] = {"weir_bridge_behind_bytes", "WAL written and not yet in the log", true},
         [M_HEAD] = {"weir_bridge_head_lsn", "Position of the head, as a number", true},
         [M_CONFIRMED] = {"weir_bridge_confirmed_lsn", "Position confirmed to the slot, as a number",
                          true},
@@ -77,6 +79,7 @@ static void refresh_metrics(brg_status *st, brg_state state)
     brg_shared *s = st->s;
     weir_monitor_lock(s->m);
     int64_t retained = s->slot.retained_bytes;
+    int64_t behind = s->slot.behind_bytes;
     weir_monitor_unlock(s->m);
     const int64_t v[M_COUNT] = {
         [M_ROWS] = (int64_t)atomic_load(&s->rows),
@@ -91,6 +94,7 @@ static void refresh_metrics(brg_status *st, brg_state state)
         [M_LOG_BYTES] = (int64_t)atomic_load(&s->log_bytes),
         [M_LOG_FRAMES] = (int64_t)atomic_load(&s->log_frames),
         [M_RETAINED] = retained,
+        [M_BEHIND] = behind,
         [M_HEAD] = (int64_t)atomic_load(&s->head_lsn),
         [M_CONFIRMED] = (int64_t)atomic_load(&s->confirmed),
         [M_SUBS] = (int64_t)st->feed->subs.n,
@@ -140,9 +144,9 @@ static void put_slot(brg_shared *s, weir_buf *out)
     weir_json_quote(out, weir_slice_z(text));
     weir_buf_printf(out,
                     ",\"name\":\"%s\",\"publication\":\"%s\",\"retained_bytes\":%" PRId64
-                    ",\"confirmed\":\"%s\"",
+                    ",\"behind_bytes\":%" PRId64 ",\"confirmed\":\"%s\"",
                     s->settings->bridge_slot, s->settings->bridge_publication, f.retained_bytes,
-                    weir_lsn_print(atomic_load(&s->confirmed), lsn));
+                    f.behind_bytes, weir_lsn_print(atomic_load(&s->confirmed), lsn));
     weir_buf_printf(out, ",\"wal_status\":\"%s\",\"full_in_s\":", f.wal_status);
     if (f.full_in_s >= 0) {
         weir_buf_printf(out, "%" PRId64 "}", f.full_in_s);

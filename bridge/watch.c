@@ -21,11 +21,10 @@ typedef struct watch {
 } watch;
 
 static const char figures_sql[] =
-    "SELECT active, coalesce(wal_status, ''), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), "
-    "restart_lsn), 0)::bigint, "
-    "coalesce(safe_wal_size, -1), coalesce(age(catalog_xmin), 0), coalesce(confirmed_flush_lsn - "
-    "'0/0'::pg_lsn, 0) "
-    "FROM pg_replication_slots WHERE slot_name = $1";
+    "SELECT active, coalesce(wal_status, ''), coalesce(w.at - restart_lsn, 0)::bigint,"
+    " coalesce(safe_wal_size, -1), coalesce(age(catalog_xmin), 0),"
+    " coalesce(confirmed_flush_lsn - '0/0'::pg_lsn, 0), (w.at - '0/0'::pg_lsn)::bigint"
+    " FROM pg_replication_slots, LATERAL (SELECT pg_current_wal_lsn()) w(at) WHERE slot_name = $1";
 
 int64_t brg_full_in_s(int64_t safe_bytes, int64_t grown_bytes, int64_t over_ms)
 {
@@ -69,6 +68,8 @@ static weir_rc look(watch *w, weir_error *err)
         f.safe_bytes = weir_pg_i64(rows, 0, 3);
         f.catalog_xmin_age = weir_pg_i64(rows, 0, 4);
         f.confirmed = (uint64_t)weir_pg_i64(rows, 0, 5);
+        int64_t behind = weir_pg_i64(rows, 0, 6) - (int64_t)atomic_load(&w->s->head_lsn);
+        f.behind_bytes = behind > 0 ? behind : 0;
     }
     weir_pg_rows_free(rows);
     int64_t now = weir_mono_ms();

@@ -111,9 +111,12 @@ static void show_bridge(weir_arena *a, const weir_json *j)
     const weir_json *slot = weir_json_get(j, "slot"), *log = weir_json_get(j, "log"),
                     *subs = weir_json_get(j, "subscribers");
     if (slot) {
+        int64_t behind = 0;
         (void)weir_json_i64(slot, "retained_bytes", &n);
-        (void)printf("\n  slot       %s, %s of WAL retained, confirmed %s\n",
-                     field(a, slot, "state"), bytes_text(a, n), field(a, slot, "confirmed"));
+        (void)weir_json_i64(slot, "behind_bytes", &behind);
+        (void)printf("\n  slot       %s, %s behind PostgreSQL, %s of WAL retained, confirmed %s\n",
+                     field(a, slot, "state"), bytes_text(a, behind), bytes_text(a, n),
+                     field(a, slot, "confirmed"));
     }
     if (log && weir_json_i64(log, "bytes", &n)) {
         (void)printf("  log        %s, %s frames\n", bytes_text(a, n), field(a, log, "frames"));
@@ -168,7 +171,13 @@ static void show_models(weir_arena *a, const weir_json *j)
     }
     (void)weir_json_i64(j, "lag_bytes", &lag_bytes);
     (void)weir_json_i64(j, "lag_ms", &lag_ms);
-    (void)printf("\n  lag        %s, %lld ms\n", bytes_text(a, lag_bytes), (long long)lag_ms);
+    (void)printf("\n  lag        %s, %lld ms behind the bridge\n", bytes_text(a, lag_bytes),
+                 (long long)lag_ms);
+    const weir_json *again = weir_json_get(j, "rewriting");
+    if (again) {
+        (void)printf("  redis      lost documents, they are written again: %s of %s looked at\n",
+                     field(a, again, "looked_at"), field(a, again, "of"));
+    }
     if (weir_json_len(models) > 0) {
         (void)printf("\n  %s%-24s %10s  %-14s %10s %7s%s\n", cli_dim(), "model", "generation",
                      "state", "documents", "parked", cli_plain());

@@ -306,6 +306,7 @@ struct proj {
     uint64_t reemit_tombs; /* Redis has what is above this up to reemit_from: its tombstones go */
     weir_buf reemit_at;
     uint64_t reemit_looked; /* entries looked at */
+    uint64_t reemit_of;     /* of so many; 0: not counted yet */
     weir_buf reemit_keys;   /* u16 length, key: where each of the loaded documents stands */
     uint64_t recent_floor;
     bool recent_floor_dirty;

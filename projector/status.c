@@ -95,6 +95,10 @@ static void on_status(void *arg, weir_buf *out)
     bool told = taken && !p->sink.claim && !p->out.models_changed && !p->sink.flying_models;
     weir_buf_printf(out, ",\"revision\":%lld,\"told\":%s", (long long)p->revision,
                     told ? "true" : "false");
+    if (p->reemit) {
+        weir_buf_printf(out, ",\"rewriting\":{\"looked_at\":%llu,\"of\":%llu}",
+                        (unsigned long long)p->reemit_looked, (unsigned long long)p->reemit_of);
+    }
     put_models(p, out);
 }
 

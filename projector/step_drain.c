@@ -313,6 +313,7 @@ static weir_rc reemit_body(proj *p, weir_error *err)
     bool end = false;
     weir_dirty_reset(&p->dirty);
     weir_buf_reset(&p->reemit_keys);
+    p->reemit_of = weir_state_count(p->st, p->reemit_recent ? WEIR_DB_RECENT : WEIR_DB_EMIT);
     weir_rc rc = load_emitted(p, &end, err);
     weir_rd places = weir_rd_of(weir_buf_slice(&p->reemit_keys));
     size_t i = 0;
@@ -327,6 +328,7 @@ static weir_rc reemit_body(proj *p, weir_error *err)
         reemit_past(p, weir_rd_bytes(&places, weir_rd_u16(&places)));
     }
     weir_metric_add(p->num.reemitted, (int64_t)i);
+    p->reemit_looked -= p->dirty.n - i; /* these come again */
     if (rc == WEIR_OK && end && i == p->dirty.n) {
         p->reemit = false;
         p->out.models_changed = p->out.models_changed || p->held_back;

@@ -72,6 +72,7 @@ weir_rc weir_verify_reach(weir_verify *v, uint64_t lsn, int64_t ms, weir_error *
     weir_arena *a = weir_arena_new(0);
     weir_slice argv[] = {WEIR_SLICE_LIT("GET"), weir_dockey_position(a, v->ns)};
     weir_rc rc = WEIR_E_AGAIN;
+    uint64_t before = 0;
     for (int64_t until = weir_mono_ms() + ms; rc == WEIR_E_AGAIN;) {
         if (weir_verify_stopped(v, err) != WEIR_OK) {
             rc = WEIR_E_STATE;
@@ -80,13 +81,17 @@ weir_rc weir_verify_reach(weir_verify *v, uint64_t lsn, int64_t ms, weir_error *
         const weir_redis_reply *r = NULL;
         uint64_t at = 0;
         rc = weir_redisc_call(v->redis, &r, 2, argv, err);
-        if (rc == WEIR_OK && !(weir_lsn_parse(weir_redis_reply_str(r), &at) && at >= lsn)) {
+        bool known = rc == WEIR_OK && weir_lsn_parse(weir_redis_reply_str(r), &at);
+        until = at > before ? weir_mono_ms() + ms : until;
+        before = at > before ? at : before;
+        if (rc == WEIR_OK && !(known && at >= lsn)) {
             char x[WEIR_LSN_TEXT_MAX], y[WEIR_LSN_TEXT_MAX];
             rc = weir_mono_ms() < until ? WEIR_E_AGAIN
                                         : weir_fail(err, WEIR_E_TIMEOUT, 0,
-                                                    "the projector stands at %s and did not reach "
-                                                    "%s within %lld s; see weir status",
-                                                    weir_lsn_print(at, x), weir_lsn_print(lsn, y),
+                                                    "the projector has to reach %s and has stood "
+                                                    "at %s for %lld s; either a large transaction "
+                                                    "is on its way, or weir status says why",
+                                                    weir_lsn_print(lsn, x), weir_lsn_print(at, y),
                                                     (long long)(ms / 1000));
             (void)poll(NULL, 0, rc == WEIR_E_AGAIN ? POLL_MS : 0);
         }

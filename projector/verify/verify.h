@@ -78,7 +78,7 @@ void weir_verify_key(const weir_verify *v, const weir_pg_rows *r, int row, weir_
 /* Redis documents of n keys (texts): docs[i].p NULL where there is none; in a. */
 WEIR_MUST_CHECK weir_rc weir_verify_mget(weir_verify *v, size_t n, const weir_slice *keys,
                                          weir_arena *a, weir_slice *docs, weir_error *err);
-/* Waits until the projector has passed lsn. */
+/* Waits until the projector has passed lsn; ms: how long it may stand still on its way there. */
 WEIR_MUST_CHECK weir_rc weir_verify_reach(weir_verify *v, uint64_t lsn, int64_t ms,
                                           weir_error *err);
 WEIR_MUST_CHECK weir_rc weir_verify_stopped(const weir_verify *v, weir_error *err);
