@@ -23,7 +23,7 @@ struct brg_unseen {
     weir_pg *pg;
     char *known;  /* the shape that the log remembers; NULL: not read yet, or none */
     bool unsaved; /* known is that of a first copy's beginning, and not in the log yet */
-    bool gone;    /* a table went, and nobody was told yet */
+    bool gone;    /* a table went or means something else, and nobody was told yet */
 
     /* one question to the loop at a time: written by the thread while nothing is asked */
     weir_arena *a;
@@ -207,8 +207,8 @@ static void take_tables(brg_unseen *u, const weir_pg_rows *rows)
     weir_random_id(u->id);
 }
 
-/* A table is gone or renamed: whoever compiles over the catalog does so anew (docs/internals.md,
- * weir.deploy). */
+/* A table is gone or means something else: whoever compiles over the catalog does so anew
+ * (docs/internals.md, weir.deploy). */
 static weir_rc tell_gone(brg_unseen *u, weir_error *err)
 {
     weir_rc rc = u->gone ? weir_pg_query(u->pg,
@@ -230,7 +230,9 @@ static weir_rc order(brg_unseen *u, weir_error *err)
     weir_arena_reset(u->a);
     u->shape = weir_arena_dup(u->a, weir_pg_value(rows, 0, 0));
     take_tables(u, rows);
-    if (ask_loop(u)) {
+    /* what is remembered of tables that left makes a shape look new at first */
+    bool same = u->known && !u->unsaved && weir_slice_eqz(u->shape, u->known);
+    if (!same && ask_loop(u)) {
         know(u, u->shape, false);
         u->gone = u->gone || !weir_pg_isnull(rows, 0, 1);
     }

@@ -227,6 +227,9 @@ static weir_rc review(proj *p, proj_model *m, proj_deployed *d, weir_error *err)
     }
     bool same = now->fingerprint == m->fingerprint;
     if (m->phase == PROJ_STALLED || (m->phase == PROJ_REFUSED && same)) {
+        if (m->phase == PROJ_STALLED && now->error && strcmp(now->error, m->reason) != 0) {
+            proj_model_set_phase(p, m, PROJ_STALLED, now->error); /* another reason by now */
+        }
         return WEIR_OK; /* serves what it has until a new build replaces it; says why */
     }
     bool other = m->phase == PROJ_KEPT || m->held != 0; /* it is not the deployed SELECT */

@@ -334,6 +334,7 @@ struct proj {
     int stop_tries;
     weir_loop_timer *stop_timer;
     weir_loop_timer *slow_timer; /* once a second: conditions, gauges */
+    unsigned slow_ticks;
     struct proj_numbers {
         weir_metric *rows, *transactions, *documents, *deletes, *unchanged, *parked, *execs, *bytes,
             *reemitted;

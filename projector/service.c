@@ -11,7 +11,7 @@
 #include "libweir/base/xalloc.h"
 #include "projector/proj.h"
 
-enum { SLICE_US = 8000, STOP_POLL_MS = 10, STOP_POLLS = 300 };
+enum { SLICE_US = 8000, STOP_POLL_MS = 10, STOP_POLLS = 300, STALLED_TICKS = 5 };
 
 void proj_fail(proj *p, const char *id, const weir_error *err)
 {
@@ -225,9 +225,23 @@ static void on_sweep_timer(void *arg)
     proj_pump_soon(p);
 }
 
+/* What made a model stall may have gone without an event: a table that has its name again. */
+static bool some_stalled(const proj *p)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        if (p->models[i]->phase == PROJ_STALLED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_slow(void *arg)
 {
     proj *p = arg;
+    if (++p->slow_ticks % STALLED_TICKS == 0 && some_stalled(p)) {
+        p->refresh = true;
+    }
     proj_status_tick(p);
     proj_check_tick(p);
     proj_notes_tick(p);

@@ -21,7 +21,8 @@ typedef struct weir_cat_col {
 typedef struct weir_cat_index {
     weir_slice name;
     bool primary;
-    bool usable; /* unique, not partial, no expressions, immediate or deferrable alike */
+    bool usable;     /* unique, not partial, no expressions, immediate or deferrable alike */
+    bool deferrable; /* two rows may share a key until COMMIT: no identity for rows in the stream */
     int ncols;
     int *cols;
 } weir_cat_index;
@@ -32,7 +33,8 @@ typedef struct weir_cat_table {
     char relkind;       /* r, p, v, m, f */
     char identity;      /* d, n, f, i */
     int identity_index; /* into indexes: what the stream uses as key: RI index or PK; -1 none */
-    bool published;     /* with all its rows */
+    bool published;     /* with all its rows and every kind of change */
+    bool partly;        /* in the publication all the same: it sends some of them */
     bool has_children;  /* by inheritance: a SELECT reads their rows, the stream sends them as other
                            tables' */
     int ncols;

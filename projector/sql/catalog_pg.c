@@ -17,7 +17,17 @@ typedef struct source {
 enum { JSON_OID = 114 };
 
 /* Columns of catalog_table.sql's rows, by kind. */
-enum { T_SCHEMA = 2, T_NAME, T_OID, T_RELKIND, T_IDENTITY, T_PUBLISHED, T_C_ORDER, T_CHILDREN };
+enum {
+    T_SCHEMA = 2,
+    T_NAME,
+    T_OID,
+    T_RELKIND,
+    T_IDENTITY,
+    T_PUBLISHED,
+    T_C_ORDER,
+    T_CHILDREN,
+    T_PARTLY
+};
 enum {
     C_ATTNUM = 1,
     C_NAME,
@@ -33,7 +43,7 @@ enum {
     C_PUBLISHED,
     C_DOMAIN
 };
-enum { I_NAME = 2, I_COLS, I_PRIMARY, I_USABLE, I_IDENTITY };
+enum { I_NAME = 2, I_COLS, I_PRIMARY, I_USABLE, I_IDENTITY, I_DEFERRABLE };
 
 static bool flag(const weir_pg_rows *r, int row, int col)
 {
@@ -100,6 +110,7 @@ static weir_cat_index index_of(source *s, const weir_pg_rows *r, int row, const 
         .name = weir_mem_dup(&s->m, weir_pg_value(r, row, I_NAME)),
         .primary = flag(r, row, I_PRIMARY),
         .usable = flag(r, row, I_USABLE),
+        .deferrable = flag(r, row, I_DEFERRABLE),
         .cols = WEIR_MEM_ARRAY(&s->m, int, (size_t)ncols + 1),
     };
     const char *p = weir_pg_valuez(r, row, I_COLS);
@@ -124,7 +135,7 @@ static void set_identity(weir_cat_table *t, const weir_pg_rows *r, int first_ind
     for (int i = 0; i < t->nindexes; i++) {
         bool ours = t->identity == 'i' ? flag(r, first_index + i, I_IDENTITY)
                                        : t->identity != 'n' && t->indexes[i].primary;
-        if (ours) {
+        if (ours && !t->indexes[i].deferrable) {
             t->identity_index = i;
         }
     }
@@ -149,6 +160,7 @@ static weir_cat_table *table_of(source *s, const weir_pg_rows *r)
             t->identity = weir_pg_valuez(r, i, T_IDENTITY)[0];
             t->published = flag(r, i, T_PUBLISHED);
             t->has_children = flag(r, i, T_CHILDREN);
+            t->partly = flag(r, i, T_PARTLY);
         } else if (kind == 'c') {
             attnums[t->ncols] = (int)weir_pg_i64(r, i, C_ATTNUM);
             t->cols[t->ncols++] = column(s, r, i);

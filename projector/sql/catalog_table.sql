@@ -6,8 +6,9 @@ WITH RECURSIVE t AS (
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.oid = pg_catalog.to_regclass($1)
 ), pub AS (
-    SELECT to_jsonb(p) -> 'attnames' AS attnames, to_jsonb(p) ->> 'rowfilter' IS NOT NULL AS filtered
-      FROM pg_catalog.pg_publication_tables p, t
+    SELECT to_jsonb(p) -> 'attnames' AS attnames,
+           to_jsonb(p) ->> 'rowfilter' IS NULL AND o.pubinsert AND o.pubupdate AND o.pubdelete AND o.pubtruncate AS whole
+      FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_publication o ON o.pubname = p.pubname, t
      WHERE p.pubname = $2 AND p.schemaname = t.nspname AND p.tablename = t.relname
      LIMIT 1
 ), db AS (
@@ -27,10 +28,15 @@ WITH RECURSIVE t AS (
     -- Types whose JSON is not their text: to_jsonb calls a cast to json, except that of a built-in type.
     SELECT c.castsource AS oid FROM pg_catalog.pg_cast c
      WHERE c.casttarget = 'pg_catalog.json'::pg_catalog.regtype AND c.castfunc <> 0 AND c.castsource >= 16384
+), named AS (
+    -- Types that print the present name of something else (regclass, regrole, …): a rename changes them without an event.
+    SELECT y.oid FROM pg_catalog.pg_type y
+     WHERE y.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND (y.typname ~ '^reg' OR y.typname = 'aclitem')
 ), cols AS (
     SELECT a.attnum, a.attname, b.typid, b.typmod, a.attnotnull, a.attgenerated <> '' AS generated,
            pg_catalog.format_type(a.atttypid, a.atttypmod) AS shown,
            CASE WHEN y.oid IN (SELECT own.oid FROM own) OR y.typname IN ('int2vector', 'oidvector') THEN 'p'
+                WHEN y.oid IN (SELECT named.oid FROM named) THEN 'p'
                 ELSE y.typtype END AS typtype,
            CASE WHEN a.atttypid <> b.typid THEN a.atttypid ELSE 0 END AS domain,
            CASE WHEN y.typcategory = 'A' AND y.typlen = -1 THEN y.typelem ELSE 0 END AS elem,
@@ -54,14 +60,14 @@ WITH RECURSIVE t AS (
 ), elems AS (
     -- An array is kept when its text, split at commas, is that of its elements; a domain over arrays is no element.
     SELECT e.attnum, y.oid AS typid,
-           CASE WHEN y.oid IN (SELECT own.oid FROM own) OR y.typcategory = 'A' OR y.typdelim <> ',' THEN 'p'
+           CASE WHEN y.oid IN (SELECT own.oid FROM own UNION ALL SELECT named.oid FROM named) OR y.typcategory = 'A' OR y.typdelim <> ',' THEN 'p'
                 ELSE y.typtype END AS typtype
       FROM elem e JOIN pg_catalog.pg_type y ON y.oid = e.typid AND y.typtype <> 'd'
 )
 SELECT 't' AS kind, 0 AS pos, t.nspname::text, t.relname::text, t.oid::text, t.relkind::text, t.relreplident::text,
-       ($2::text IS NULL OR EXISTS (SELECT FROM pub WHERE NOT filtered))::int::text, db.c_order::int::text,
+       ($2::text IS NULL OR EXISTS (SELECT FROM pub WHERE whole))::int::text, db.c_order::int::text,
        (t.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = t.oid))::int::text,
-       NULL, NULL, NULL, NULL, NULL
+       EXISTS (SELECT FROM pub WHERE NOT whole)::int::text, NULL, NULL, NULL, NULL
   FROM t, db
 UNION ALL
 SELECT 'c', c.attnum, c.attname::text, c.shown, c.typid::text, c.typmod::text, c.typtype::text,
@@ -73,7 +79,7 @@ UNION ALL
 SELECT 'i', row_number() OVER (ORDER BY i.indisprimary DESC, i.indexrelid)::int, ic.relname::text,
        array_to_string((i.indkey::int2[])[0:i.indnkeyatts - 1], ' '), i.indisprimary::int::text,
        (i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)::int::text, i.indisreplident::int::text,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       (NOT i.indimmediate)::int::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM t
   JOIN pg_catalog.pg_index i ON i.indrelid = t.oid AND i.indisunique
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid

@@ -15,7 +15,7 @@ static int identity_of(const weir_cat_table *t)
         return -1;
     }
     for (int i = 0; i < t->nindexes; i++) {
-        bool ok = t->indexes[i].usable;
+        bool ok = t->indexes[i].usable && !t->indexes[i].deferrable;
         for (int k = 0; ok && k < t->indexes[i].ncols; k++) {
             ok = t->cols[t->indexes[i].cols[k]].not_null;
         }
@@ -50,6 +50,13 @@ static bool table_ok(weir_an *an, const weir_cat_table *t, int location)
 {
     if (!relkind_ok(an, t, location)) {
         return false;
+    }
+    if (t->partly) {
+        return weir_an_refuse(an, location,
+                              "ALTER PUBLICATION … SET (publish = 'insert, update, delete, "
+                              "truncate'), and ADD TABLE without WHERE",
+                              "the publication does not send every change of table " WEIR_SLICE_FMT,
+                              WEIR_SLICE_ARG(t->name));
     }
     if (!t->published) {
         const char *hint =

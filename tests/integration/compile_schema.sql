@@ -35,7 +35,7 @@ CREATE FUNCTION tone_json(tone) RETURNS json LANGUAGE sql AS $$ SELECT '{}'::jso
 CREATE CAST (tone AS json) WITH FUNCTION tone_json(tone);
 CREATE DOMAIN hue AS tone;
 CREATE TABLE arrays (id int PRIMARY KEY, plain int[], positives price[], moods mood[], rows ints[], boxes box[], points point[],
-    vec int2vector, oids oidvector, pairs pair[], jsons json[], tone tone, tones tone[], hue hue, hues hue[], whole ints);
+    vec int2vector, oids oidvector, pairs pair[], jsons json[], tone tone, tones tone[], hue hue, hues hue[], whole ints, class regclass, classes regclass[], role regrole);
 CREATE VIEW open_orders AS SELECT id FROM orders WHERE status = 'open';
 CREATE SCHEMA "Other";
 CREATE TABLE "Other"."Things" ("Id" int PRIMARY KEY, "Value" text);

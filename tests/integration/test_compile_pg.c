@@ -140,29 +140,24 @@ static void test_columns(void **state)
     finish(&r);
 }
 
-/* Elements are what their domain stands for; what cannot be split at commas or has a JSON of its
- * own is refused. */
+/* Elements are what their domain stands for; what cannot be split at commas, has a JSON of its
+ * own or prints the present name of something else is refused. */
 static void test_arrays_and_casts_to_json(void **state)
 {
     (void)state;
     static const struct {
         const char *name;
         weir_ty ty, elem;
-    } cases[] = {{"plain", WEIR_TY_ARRAY, WEIR_TY_INT4},
-                 {"positives", WEIR_TY_ARRAY, WEIR_TY_NUMERIC},
-                 {"moods", WEIR_TY_ARRAY, WEIR_TY_ENUM},
-                 {"points", WEIR_TY_ARRAY, WEIR_TY_OTHER},
-                 {"whole", WEIR_TY_ARRAY, WEIR_TY_INT4},
-                 {"rows", WEIR_TY_UNKNOWN, 0},
-                 {"boxes", WEIR_TY_UNKNOWN, 0},
-                 {"vec", WEIR_TY_UNKNOWN, 0},
-                 {"oids", WEIR_TY_UNKNOWN, 0},
-                 {"pairs", WEIR_TY_UNKNOWN, 0},
-                 {"jsons", WEIR_TY_UNKNOWN, 0},
-                 {"tone", WEIR_TY_UNKNOWN, 0},
-                 {"tones", WEIR_TY_UNKNOWN, 0},
-                 {"hue", WEIR_TY_UNKNOWN, 0},
-                 {"hues", WEIR_TY_UNKNOWN, 0}};
+    } cases[] = {
+        {"plain", WEIR_TY_ARRAY, WEIR_TY_INT4}, {"positives", WEIR_TY_ARRAY, WEIR_TY_NUMERIC},
+        {"moods", WEIR_TY_ARRAY, WEIR_TY_ENUM}, {"points", WEIR_TY_ARRAY, WEIR_TY_OTHER},
+        {"whole", WEIR_TY_ARRAY, WEIR_TY_INT4}, {"rows", WEIR_TY_UNKNOWN, 0},
+        {"boxes", WEIR_TY_UNKNOWN, 0},          {"vec", WEIR_TY_UNKNOWN, 0},
+        {"oids", WEIR_TY_UNKNOWN, 0},           {"pairs", WEIR_TY_UNKNOWN, 0},
+        {"jsons", WEIR_TY_UNKNOWN, 0},          {"tone", WEIR_TY_UNKNOWN, 0},
+        {"tones", WEIR_TY_UNKNOWN, 0},          {"hue", WEIR_TY_UNKNOWN, 0},
+        {"hues", WEIR_TY_UNKNOWN, 0},           {"class", WEIR_TY_UNKNOWN, 0},
+        {"classes", WEIR_TY_UNKNOWN, 0},        {"role", WEIR_TY_UNKNOWN, 0}};
     run r;
     start(&r, "weir");
     const weir_cat_table *t = find(&r, NULL, "arrays");
