@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
 #include "migrations/crawler/job.h"
 
@@ -73,6 +74,13 @@ static weir_rc begin_target(crw_pair *p, crw_chunk *ch, weir_error *err)
         ch->there = weir_pg_nrows(r) > 0;
         weir_pg_rows_free(r);
     }
+    if (rc == WEIR_OK && ch->r->whole && !ch->there) {
+        weir_arena *a = weir_arena_new(0);
+        /* The table is empty: this is what FREEZE asks for. */
+        rc =
+            weir_pg_script(p->target, weir_arena_printf(a, "TRUNCATE ONLY %s", ch->t->target), err);
+        weir_arena_free(a);
+    }
     return rc;
 }
 
@@ -128,9 +136,28 @@ static weir_rc attempt(crw_pair *p, crw_chunk *ch, bool careful, weir_error *err
     return rc == WEIR_OK ? weir_pg_script(p->target, "COMMIT", err) : rc;
 }
 
+/* What goes wrong, if it is not the size, shows again with the chunks. */
+static weir_rc copy_whole(crw_pair *p, crw_chunk *ch, weir_error *err)
+{
+    weir_rc rc = attempt(p, ch, false, err);
+    roll_back(p->source);
+    if (rc != WEIR_OK || ch->there || ch->changed) {
+        roll_back(p->target);
+    }
+    if (rc != WEIR_OK && weir_pg_ok(p->source) && weir_pg_ok(p->target) && !crw_ended(p->c)) {
+        WEIR_INFO("CRW-CHUNKS", "table=\"%s\" why=\"%s\"", ch->t->id, err->msg);
+        ch->in_chunks = true;
+        rc = WEIR_OK;
+    }
+    return rc;
+}
+
 weir_rc crw_chunk_copy(crw_pair *p, crw_chunk *ch, weir_error *err)
 {
     weir_rc rc = crw_pair_open(p, err);
+    if (rc == WEIR_OK && ch->r->whole) {
+        return copy_whole(p, ch, err);
+    }
     for (int careful = 0; rc == WEIR_OK; careful++) {
         rc = attempt(p, ch, careful, err);
         roll_back(p->source);

@@ -10,6 +10,7 @@
 
 enum { WORKERS_MAX = 64, SAMPLE_MS = 500, CATALOG_MS = 600000 };
 #define KEYLESS_MAX_BYTES (INT64_C(32) << 30)
+#define WHOLE_MAX_BYTES   (INT64_C(2) << 30)
 
 void crw_range_free(crw_range *r)
 {
@@ -44,6 +45,10 @@ static void defaults(crw *c)
     o->chunk_rows = o->chunk_rows > 0 ? o->chunk_rows : 20000;
     o->chunk_rows_max = o->chunk_rows_max > 0 ? o->chunk_rows_max : 2000000;
     o->rejects_max = o->rejects_max ? o->rejects_max : 1000;
+    o->whole_max_bytes = o->whole_max_bytes ? o->whole_max_bytes : WHOLE_MAX_BYTES;
+    if (c->conf->chunk_rows_max > 0 || o->rows_per_s > 0) {
+        o->whole_max_bytes = -1; /* pieces that somebody made small, and such that take long */
+    }
     o->keyless_max_bytes = o->keyless_max_bytes ? o->keyless_max_bytes : KEYLESS_MAX_BYTES;
 }
 
@@ -194,6 +199,8 @@ static weir_rc ready(crw *c, weir_error *err)
         if (rc != WEIR_OK) {
             return rc;
         }
+        t->whole = (t->created || t->conf->fresh) && t->est_bytes <= c->own.whole_max_bytes &&
+                   !t->target_whole && crw_record_alone(c, t) && !atomic_load(&t->gives_way);
     }
     return WEIR_OK;
 }

@@ -2,10 +2,12 @@
  * still for a part of the time when the source suffers.
  *
  * The measure is how fast the source hands out transaction ids, counted while the workers run and
- * while they stand still (a third of a second every few seconds, if never else). Let the first be r
+ * while they stand still (a third of a second, the rarer the longer the
+ * source does not mind). Let the first be r
  * of the second: when the workers run a share f of the time, the source keeps 1 - f (1 - r) of what
  * it can do without us. source_keep_pct says what that must be at least, which gives f. The workers
- * also stand still while a replica or slot is further behind than lag_max_bytes.
+ * also stand still while a replica or slot is further behind than lag_max_bytes. And when somebody
+ * waits for a table that is being copied in one piece, it is told to give way.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,11 +18,13 @@
 
 enum {
     STEP_MS = 200,
-    RUN_MS = 3000,   /* running between two looks at the undisturbed source */
+    RUN_MS = 2000,      /* running before the first look at the undisturbed source … */
+    RUN_MAX_MS = 30000, /* … and before later ones, while nothing is amiss */
     SETTLE_MS = 150, /* what is under way when the workers stop still goes through both servers */
     HOLD_MS = 300,   /* standing still after that: at least so long */
     CYCLE_MS = 1500, /* of running and standing still, once it is needed */
     LAG_MS = 1000,
+    WAITERS_MS = 500,
     IDLE_PER_S = 20, /* a source with fewer transactions has nothing to lose */
 };
 
@@ -28,7 +32,8 @@ typedef struct governor {
     crw *c;
     double run, held; /* transactions per second, averages over some turns; < 0: not known */
     double share;     /* of the time the workers may run */
-    int64_t lag_at_ms;
+    int64_t run_ms;   /* between two looks, while that is all of it */
+    int64_t lag_at_ms, waiters_at_ms;
     bool lagging;
 } governor;
 
@@ -51,15 +56,55 @@ static bool all_copied(crw *c)
     return all;
 }
 
-/* Waits; false: there is nothing to govern any more. */
-static bool pass(crw *c, int64_t ms)
+/* Our lock lets all but DDL and TRUNCATE through; behind one that waits everybody waits. */
+static void look_for_waiters(governor *g, crw_tab *t)
 {
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' "
+        "AND "
+        "locktype = 'relation' AND database = (SELECT oid FROM pg_database WHERE datname = "
+        "current_database()) AND relation IN (SELECT $1::regclass UNION SELECT relid FROM "
+        "pg_partition_tree($1::regclass)))";
+    const char *params[] = {t->source};
+    weir_error err;
+    weir_pg_rows *r = NULL;
+    if (weir_pg_query(g->c->source, sql, 1, params, &r, &err) != WEIR_OK) {
+        WEIR_WARN("CRW-GOVERN", "the source cannot be watched: %s", err.msg);
+    } else if (weir_pg_valuez(r, 0, 0)[0] == 't') {
+        atomic_store(&t->gives_way, true);
+    }
+    weir_pg_rows_free(r);
+}
+
+static void look_at_whole(governor *g)
+{
+    crw *c = g->c;
+    if (weir_mono_ms() < g->waiters_at_ms) {
+        return;
+    }
+    g->waiters_at_ms = weir_mono_ms() + WAITERS_MS;
+    for (size_t i = 0; i < c->ntabs; i++) {
+        crw_tab *t = &c->tabs[i];
+        weir_monitor_lock(c->m);
+        bool look = t->whole && t->open > 0;
+        weir_monitor_unlock(c->m);
+        if (look && c->source && weir_pg_ok(c->source)) {
+            look_for_waiters(g, t);
+        }
+    }
+}
+
+/* Waits; false: there is nothing to govern any more. */
+static bool pass(governor *g, int64_t ms)
+{
+    crw *c = g->c;
     int64_t end = weir_mono_ms() + ms;
     while (!all_copied(c) && !crw_ended(c)) {
         int64_t left = end - weir_mono_ms();
         if (left <= 0) {
             return true;
         }
+        look_at_whole(g);
         (void)crw_wait(c, left < STEP_MS ? left : STEP_MS);
     }
     return false;
@@ -80,12 +125,12 @@ static bool xids(crw *c, int64_t *out)
 }
 
 /* Transactions per second over the next ms; false: not known, or nothing left to govern. */
-static bool measure(crw *c, int64_t ms, double *out)
+static bool measure(governor *g, int64_t ms, double *out)
 {
     int64_t before = 0;
     int64_t after = 0;
     int64_t from = weir_mono_us();
-    if (!xids(c, &before) || !pass(c, ms) || !xids(c, &after)) {
+    if (!xids(g->c, &before) || !pass(g, ms) || !xids(g->c, &after)) {
         return false;
     }
     int64_t us = weir_mono_us() - from;
@@ -112,21 +157,24 @@ static void turn(governor *g)
 {
     crw *c = g->c;
     double now = 0;
-    int64_t run_ms = RUN_MS;
+    int64_t run_ms = g->run_ms;
     int64_t hold_ms = HOLD_MS;
     if (g->share < 1) {
         hold_ms = (int64_t)(CYCLE_MS * (1 - g->share)) - SETTLE_MS;
         hold_ms = hold_ms < HOLD_MS ? HOLD_MS : hold_ms;
         run_ms = (int64_t)((double)(hold_ms + SETTLE_MS) * g->share / (1 - g->share));
     }
-    if (measure(c, run_ms, &now)) {
+    if (measure(g, run_ms, &now)) {
         average(&g->run, now);
     }
     if (c->own.source_keep_pct > 0 && !crw_ended(c) && !all_copied(c)) {
         hold(c, true);
-        if (pass(c, SETTLE_MS) && measure(c, hold_ms, &now)) {
+        if (pass(g, SETTLE_MS) && measure(g, hold_ms, &now)) {
             average(&g->held, now);
             decide(g);
+            g->run_ms = g->share < 1                 ? RUN_MS
+                        : g->run_ms * 2 < RUN_MAX_MS ? g->run_ms * 2
+                                                     : RUN_MAX_MS;
         }
         hold(c, false);
     }
@@ -185,13 +233,13 @@ static void check_lock(crw *c)
 
 void crw_govern(crw *c)
 {
-    governor g = {.c = c, .run = -1, .held = -1, .share = 1};
-    while (pass(c, 0)) {
+    governor g = {.c = c, .run = -1, .held = -1, .share = 1, .run_ms = RUN_MS};
+    while (pass(&g, 0)) {
         weir_error err;
         check_lock(c);
         if (crw_source_open(c, &err) != WEIR_OK) {
             WEIR_WARN("CRW-GOVERN", "the source cannot be watched: %s", err.msg);
-            (void)pass(c, LAG_MS);
+            (void)pass(&g, LAG_MS);
             continue; /* the workers try again by themselves, and give up when it is time */
         }
         if (c->own.lag_max_bytes > 0) {
@@ -200,7 +248,7 @@ void crw_govern(crw *c)
         if (!g.lagging && c->own.source_keep_pct > 0) {
             turn(&g);
         } else {
-            (void)pass(c, STEP_MS);
+            (void)pass(&g, STEP_MS);
         }
     }
     hold(c, false);

@@ -19,6 +19,7 @@ typedef struct crw_range {
     int64_t no;
     char *lo, *hi;
     int tries;
+    bool whole; /* the table in one piece, frozen */
 } crw_range;
 
 typedef struct crw_tab {
@@ -36,7 +37,8 @@ typedef struct crw_tab {
     bool target_whole;        /* the target is partitioned; else its children are not ours */
     bool inherits;            /* plain inheritance, from another or by another */
     const char *foreign_part; /* a partition that is a foreign table; NULL: none */
-    int64_t est_rows;
+    int64_t est_rows, est_bytes;
+    atomic_bool gives_way; /* somebody waits for the source's table: no piece may be long */
     /* under the monitor */
     char *storage;      /* of the run being copied; replaced only while no chunk runs */
     char *storage_now;  /* with redo: what a chunk found instead */
@@ -47,6 +49,7 @@ typedef struct crw_tab {
     int open;           /* chunks that run */
     bool cutting;       /* somebody looks for the next bound */
     bool cut_all;       /* the last chunk has been handed out */
+    bool whole;         /* to be copied in one piece */
     bool redo;          /* to be copied anew once no chunk runs */
     bool ending;        /* somebody builds its key */
     bool copied;
@@ -89,6 +92,8 @@ WEIR_MUST_CHECK weir_rc crw_record_lock(crw *c, weir_error *err); /* and waits f
                                                                      killed one */
 WEIR_MUST_CHECK weir_rc crw_record_load(crw *c, crw_tab *t, weir_error *err);
 WEIR_MUST_CHECK weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, weir_error *err);
+/* Whether nobody else puts rows into the target table. */
+bool crw_record_alone(const crw *c, const crw_tab *t);
 /* Empties the target table and the records: the table is copied anew. */
 WEIR_MUST_CHECK weir_rc crw_record_redo(crw *c, weir_pg *target, crw_tab *t, weir_error *err);
 
@@ -114,6 +119,7 @@ typedef struct crw_chunk {
     bool changed;    /* the table's storage changed: copy it anew; nothing was committed */
     char *storage;   /* what it is now; malloc'd */
     bool there;      /* it had been committed before */
+    bool in_chunks;  /* not in one piece after all: nothing was committed */
     bool data_error; /* err is about a row, not about the connection */
 } crw_chunk;
 

@@ -46,7 +46,7 @@ weir_rc crw_step_session(crw *c, weir_pg **pg, weir_error *err)
                          .application_name = "weir-crawl",
                          .wait_max_ms = STEP_MAX_MS,
                          .options = "-c statement_timeout=0 -c lock_timeout=0 -c "
-                                    "maintenance_work_mem=256MB"};
+                                    "maintenance_work_mem=512MB"};
     return weir_pg_open(pg, &conf, err);
 }
 
@@ -77,8 +77,10 @@ weir_rc crw_pair_open(crw_pair *p, weir_error *err)
     }
     weir_arena *a = weir_arena_new(0);
     /* An index scan in key order whatever the planner thinks of a table it has no figures of. */
-    weir_rc rc = open_one(&p->source, p->c->own.source_uri,
-                          weir_arena_printf(a, "%s-c enable_seqscan=off", pair_options), err);
+    weir_rc rc = open_one(
+        &p->source, p->c->own.source_uri,
+        weir_arena_printf(a, "%s-c enable_seqscan=off -c synchronize_seqscans=off", pair_options),
+        err);
     if (rc != WEIR_OK) {
         weir_error_wrap(err, "source");
     } else {

@@ -91,7 +91,8 @@ static const char *plan_hash(crw *c, const crw_tab *t)
     }
     for (size_t i = 0; i < t->conf->ncolumns; i++) {
         const crw_column *col = &t->conf->columns[i];
-        weir_buf_printf(&b, "|%s=%s", col->name, col->expr ? col->expr : "");
+        const char *plain = col->from ? col->from : "";
+        weir_buf_printf(&b, "|%s=%s", col->name, col->expr ? col->expr : plain);
     }
     weir_hash128 h = weir_hash128_of(weir_buf_slice(&b));
     weir_buf_reset(&b);
@@ -137,6 +138,7 @@ static weir_rc take_table(crw *c, crw_tab *t, const weir_pg_rows *r, weir_error 
     t->foreign_part = weir_pg_isnull(r, 0, 8) ? NULL : keep(c, r, 0, 8);
     t->plan = plan_hash(c, t);
     int64_t bytes = weir_pg_i64(r, 0, 5);
+    t->est_bytes = bytes;
     if (t->nkey == 0 && c->own.keyless_max_bytes > 0 && bytes > c->own.keyless_max_bytes) {
         return weir_fail(err, WEIR_E_INPUT, 0,
                          "%s has no key and %lld MiB: such a table is copied in one piece and one "
@@ -209,10 +211,11 @@ static weir_rc match_columns(crw_tab *t, const column *src, size_t nsrc, const c
     }
     for (size_t i = 0; rc == WEIR_OK && i < t->conf->ncolumns; i++) {
         const crw_column *col = &t->conf->columns[i];
-        const column *from = find(src, nsrc, col->name);
+        const char *name = col->from ? col->from : col->name;
+        const column *from = find(src, nsrc, name);
         if (!col->expr && !from) {
             return weir_fail(err, WEIR_E_NOTFOUND, 0, "%s has no column \"%s\" in the source",
-                             t->source, col->name);
+                             t->source, name);
         }
         rc = add_column(t, list, into, col->expr, from, find(dst, ndst, col->name), col->name, err);
     }

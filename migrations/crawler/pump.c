@@ -29,6 +29,9 @@ static weir_rc pass_on(crw_pair *p, crw_chunk *ch, weir_error *err)
         if (!crw_pace_rows(p->c, rows)) {
             return weir_fail(err, WEIR_E_EOF, 0, "stopping");
         }
+        if (ch->r->whole && atomic_load(&ch->t->gives_way)) {
+            return weir_fail(err, WEIR_E_AGAIN, 0, "somebody waits for the source's table");
+        }
     }
 }
 
@@ -36,6 +39,9 @@ weir_rc crw_pump(crw_pair *p, crw_chunk *ch, const char *where, weir_error *err)
 {
     const crw_tab *t = ch->t;
     const char *format = t->binary ? " WITH (FORMAT binary)" : "";
+    const char *into_format = !ch->r->whole ? format
+                              : t->binary   ? " WITH (FORMAT binary, FREEZE)"
+                                            : " WITH (FREEZE)";
     weir_arena *a = weir_arena_new(0);
     weir_error ignored;
     ch->data_error = false;
@@ -47,7 +53,8 @@ weir_rc crw_pump(crw_pair *p, crw_chunk *ch, const char *where, weir_error *err)
     if (rc == WEIR_OK) {
         rc = weir_pg_copy_in_start(
             p->target,
-            weir_arena_printf(a, "COPY %s (%s) FROM STDIN%s", t->target, t->into, format), err);
+            weir_arena_printf(a, "COPY %s (%s) FROM STDIN%s", t->target, t->into, into_format),
+            err);
         if (rc == WEIR_OK) {
             rc = pass_on(p, ch, err);
             bool whole = rc == WEIR_OK;

@@ -249,7 +249,7 @@ weir_rc crw_record_copied(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
     return rc == WEIR_OK ? weir_pg_script(target, "SET synchronous_commit = off", err) : rc;
 }
 
-static bool alone(const crw *c, const crw_tab *t)
+bool crw_record_alone(const crw *c, const crw_tab *t)
 {
     for (size_t i = 0; i < c->ntabs; i++) {
         if (&c->tabs[i] != t && strcmp(c->tabs[i].target, t->target) == 0) {
@@ -261,7 +261,7 @@ static bool alone(const crw *c, const crw_tab *t)
 
 weir_rc crw_record_redo(crw *c, weir_pg *target, crw_tab *t, weir_error *err)
 {
-    if (!alone(c, t)) {
+    if (!crw_record_alone(c, t)) {
         return weir_fail(err, WEIR_E_STATE, 0,
                          "%s was truncated or rewritten in the source while it was copied, and %s "
                          "in the target holds other rows too: begin the job anew",

@@ -136,7 +136,10 @@ static void put_back(crw *c, crw_chunk *ch, bool done)
     atomic_fetch_sub(&c->live_rows, ch->live);
     t->open--;
     want_redo(t, ch);
-    if (done) {
+    if (ch->in_chunks) { /* nobody else is at this table */
+        crw_tab_rewind(t);
+        t->whole = false;
+    } else if (done) {
         t->rows += ch->rows;
         t->bytes += ch->bytes;
         t->rejects += ch->rejects;
@@ -152,7 +155,7 @@ static void put_back(crw *c, crw_chunk *ch, bool done)
     weir_monitor_wake(c->m);
     weir_monitor_unlock(c->m);
     free(ch->storage);
-    if (done) {
+    if (done || ch->in_chunks) {
         crw_range_free(ch->r);
     }
 }
@@ -162,7 +165,7 @@ static void do_chunk(crw_pair *p, crw_tab *t, crw_range *r)
     crw_chunk ch = {.t = t, .r = r};
     weir_error err = {.code = WEIR_OK};
     weir_rc rc = crw_chunk_copy(p, &ch, &err);
-    bool done = rc == WEIR_OK && !ch.changed;
+    bool done = rc == WEIR_OK && !ch.changed && !ch.in_chunks;
     int tries = ++r->tries;
     WEIR_DEBUG("CRW-CHUNK", "table=\"%s\" no=%" PRId64 " rows=%" PRId64 " ms=%" PRId64 " rc=%s",
                t->id, r->no, ch.rows, ch.read_ms, weir_rc_name(rc));
@@ -182,10 +185,11 @@ static void do_cut(crw_pair *p, crw_tab *t)
     weir_rc rc;
     weir_monitor_lock(c->m);
     int64_t rows = t->chunk_rows;
+    bool whole = t->whole && !t->next_lo;
     weir_monitor_unlock(c->m);
     do {
         rc = crw_pair_open(p, &err);
-        if (rc == WEIR_OK) {
+        if (rc == WEIR_OK && !whole) {
             rc = crw_cut(p, t, t->next_lo, rows, &hi, &err);
         }
     } while (rc != WEIR_OK && try_again(p, t->source, ++tries, &err));
@@ -195,6 +199,7 @@ static void do_cut(crw_pair *p, crw_tab *t)
     if (rc == WEIR_OK) {
         r = weir_xcalloc(1, sizeof *r);
         r->no = t->next_no++;
+        r->whole = whole;
         r->lo = t->next_lo;
         r->hi = hi;
         t->next_lo = hi ? weir_xstrdup(hi) : NULL;

@@ -58,7 +58,7 @@ static weir_rc build(mig_session *s, const mig_ptable *t, const char *sql, const
                      weir_error *err)
 {
     const char *params[] = {s->m->name.z, t->label};
-    weir_rc rc = weir_pg_script(s->target, "BEGIN", err);
+    weir_rc rc = weir_pg_script(s->target, "BEGIN; SET LOCAL maintenance_work_mem = '512MB'", err);
     rc = rc == WEIR_OK ? weir_pg_script(s->target, sql, err) : rc;
     if (rc != WEIR_OK) {
         const char *detail = weir_pg_error_field(s->target, 'D');
@@ -93,6 +93,14 @@ static weir_rc noted(mig_session *s, const mig_ptable *t, bool *made, bool *keye
     }
     weir_pg_rows_free(r);
     return rc;
+}
+
+weir_rc mig_ddl_made(mig_session *s, const mig_ptable *t, bool *made, weir_error *err)
+{
+    bool keyed = false;
+    int built = 0;
+    *made = false;
+    return noted(s, t, made, &keyed, &built, err);
 }
 
 weir_rc mig_ddl_keys(mig_session *s, weir_error *err)

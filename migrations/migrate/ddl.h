@@ -7,6 +7,9 @@
 
 /* Schemas and tables of the mapping that are not there, in the transaction that is open. */
 WEIR_MUST_CHECK weir_rc mig_ddl_tables(mig_session *s, weir_error *err);
+/* Whether the tool made the table. */
+WEIR_MUST_CHECK weir_rc mig_ddl_made(mig_session *s, const mig_ptable *t, bool *made,
+                                     weir_error *err);
 /* The key of every table made by the tool; those built already are skipped. */
 WEIR_MUST_CHECK weir_rc mig_ddl_keys(mig_session *s, weir_error *err);
 /* unique, index, then foreign_key lines, each recorded as built; foreign keys are NOT VALID until

@@ -134,15 +134,18 @@ static weir_rc watch_copy(run *r, copying *k, weir_error *err)
     return rc;
 }
 
-static crw_table *copy_tables(run *r)
+static weir_rc copy_tables(run *r, crw_table **out, weir_error *err)
 {
     mig_session *s = r->s;
+    weir_rc rc = WEIR_OK;
     crw_table *tabs = WEIR_ARENA_ARRAY(s->a, crw_table, (size_t)s->plan->ntables + 1);
-    for (int i = 0; i < s->plan->ntables; i++) {
+    for (int i = 0; rc == WEIR_OK && i < s->plan->ntables; i++) {
         const mig_ptable *t = &s->plan->tables[i];
         crw_column *cols = WEIR_ARENA_ARRAY(s->a, crw_column, (size_t)t->ncols + 1);
         for (int k = 0; k < t->ncols; k++) {
-            cols[k] = (crw_column){t->cols[k].name, t->cols[k].expr};
+            const mig_pcol *col = &t->cols[k];
+            cols[k] = (crw_column){.name = col->name, .expr = col->plain ? NULL : col->expr};
+            cols[k].from = col->plain ? t->src.cols[col->source_col].name : NULL;
         }
         tabs[i] = (crw_table){.source_schema = t->src.schema,
                               .source_name = t->src.name,
@@ -151,17 +154,21 @@ static crw_table *copy_tables(run *r)
                               .columns = cols,
                               .ncolumns = (size_t)t->ncols,
                               .filter = t->map->where.z ? t->where : NULL};
+        rc = mig_ddl_made(s, t, &tabs[i].fresh, err);
     }
-    return tabs;
+    *out = tabs;
+    return rc;
 }
 
 static weir_rc copy(run *r, weir_error *err)
 {
     mig_session *s = r->s;
+    crw_table *tables = NULL;
+    weir_rc rc = copy_tables(r, &tables, err);
     crw_conf conf = {.source_uri = s->m->source_uri.z,
                      .target_uri = s->m->target_uri.z,
                      .job = s->m->name.z,
-                     .tables = copy_tables(r),
+                     .tables = tables,
                      .ntables = (size_t)s->plan->ntables,
                      .workers = (int)s->m->workers,
                      .chunk_rows = s->m->chunk_rows,
@@ -171,7 +178,7 @@ static weir_rc copy(run *r, weir_error *err)
                      .rejects_max = s->m->rejects_max ? s->m->rejects_max : -1};
     copying k = {.c = NULL};
     weir_thread *thread = NULL;
-    weir_rc rc = crw_open(&k.c, &conf, err);
+    rc = rc == WEIR_OK ? crw_open(&k.c, &conf, err) : rc;
     rc = rc == WEIR_OK ? weir_thread_start(&thread, "copy", copy_thread, &k, err) : rc;
     if (rc == WEIR_OK) {
         rc = watch_copy(r, &k, err);

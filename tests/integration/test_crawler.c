@@ -8,105 +8,12 @@
 #include <cmocka.h>
 
 #include "libweir/base/clock.h"
-#include "libweir/base/thread.h"
-#include "migrations/crawler/crawler.h"
-#include "tests/support/fixture.h"
-
-static fixture fx;
-static weir_pg *target;
-static char target_uri[400];
-
-/* Superuser's database "postgres" is the source, "mirror" the target. */
-static int setup(void **state)
-{
-    (void)state;
-    if (fixture_open(&fx, FIXTURE_PG) != 0) {
-        return -1;
-    }
-    if (fx.missing[0]) {
-        return 0;
-    }
-    fixture_sql(&fx, "CREATE DATABASE mirror");
-    (void)snprintf(target_uri, sizeof target_uri, "postgresql://postgres@/mirror?host=%s/sock",
-                   fx.pg.dir);
-    weir_pg_conf conf = {.uri = target_uri, .application_name = "test"};
-    weir_error err;
-    return weir_pg_open(&target, &conf, &err) == WEIR_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    weir_pg_close(target);
-    fixture_close(&fx);
-    return 0;
-}
-
-static void target_sql(const char *sql)
-{
-    weir_error err;
-    if (weir_pg_script(target, sql, &err) != WEIR_OK) {
-        fail_msg("%s: %s", sql, err.msg);
-    }
-}
-
-static const char *target_value(const char *sql)
-{
-    weir_error err;
-    weir_pg_rows *r = NULL;
-    if (weir_pg_query(target, sql, 0, NULL, &r, &err) != WEIR_OK) {
-        fail_msg("%s: %s", sql, err.msg);
-    }
-    const char *v = weir_arena_dupz(fx.a, weir_pg_value(r, 0, 0));
-    weir_pg_rows_free(r);
-    return v;
-}
-
-static crw_conf conf_of(const char *job, const crw_table *tables, size_t n)
-{
-    return (crw_conf){.source_uri = fx.pg.uri,
-                      .target_uri = target_uri,
-                      .job = job,
-                      .tables = tables,
-                      .ntables = n,
-                      .workers = 2,
-                      .chunk_rows = 100,
-                      .chunk_rows_max = 100};
-}
-
-static weir_rc copy(const crw_conf *conf, crw_state *state, weir_error *err)
-{
-    crw *c = NULL;
-    weir_rc rc = crw_open(&c, conf, err);
-    if (rc == WEIR_OK) {
-        rc = crw_copy(c, err);
-        crw_progress(c, state);
-    }
-    crw_close(c);
-    return rc;
-}
-
-static void must_copy(const crw_conf *conf, crw_state *state)
-{
-    weir_error err;
-    if (copy(conf, state, &err) != WEIR_OK) {
-        fail_msg("%s", err.msg);
-    }
-}
-
-static void assert_same(const char *query)
-{
-    assert_string_equal(target_value(query), fixture_sql_value(&fx, query));
-}
-
-#define SUM(table, order)                                                                          \
-    "SELECT count(*) || ' ' || coalesce(md5(string_agg(x::text, E'\\n' ORDER BY " order            \
-    ")), '') FROM " table " x"
+#include "tests/support/crawlertest.h"
 
 static void copies_every_kind_of_key(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&crawlertest_fx);
     static const char ddl[] =
         "CREATE TABLE a (id bigint PRIMARY KEY, t text, n numeric, b bytea, g bigint GENERATED "
         "ALWAYS AS (id * 2) STORED);"
@@ -120,9 +27,9 @@ static void copies_every_kind_of_key(void **state)
         "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (500);"
         "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (500) TO (100000);"
         "CREATE TABLE empty (id int PRIMARY KEY);";
-    fixture_sql(&fx, ddl);
-    target_sql(ddl);
-    fixture_sql(&fx,
+    fixture_sql(&crawlertest_fx, ddl);
+    crawlertest_sql(ddl);
+    fixture_sql(&crawlertest_fx,
                 "INSERT INTO a SELECT i * 3, repeat(E'x\\\\\\t\\n', i % 7), i / 7.0, "
                 "decode(lpad(to_hex(i), "
                 "8, '0'), 'hex') FROM generate_series(-500, 1500) i;"
@@ -142,39 +49,40 @@ static void copies_every_kind_of_key(void **state)
         {.source_schema = "public", .source_name = "p"},
         {.source_schema = "public", .source_name = "empty"},
     };
-    crw_conf conf = conf_of("keys", tables, 6);
+    crw_conf conf = crawlertest_conf("keys", tables, 6);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rows, 2001 + 2000 + 3000 + 1000 + 1200);
     assert_int_equal(st.tables_done, 6);
     assert_true(st.chunks >= 20 + 20 + 1 + 10 + 12 + 1);
-    assert_same(SUM("a", "id"));
-    assert_same(SUM("\"B b\"", "k1, \"K 2\", k3"));
-    assert_same(SUM("c", "x, y"));
-    assert_same(SUM("d", "e"));
-    assert_same(SUM("p", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("a", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("\"B b\"", "k1, \"K 2\", k3"));
+    crawlertest_same(CRAWLERTEST_SUM("c", "x, y"));
+    crawlertest_same(CRAWLERTEST_SUM("d", "e"));
+    crawlertest_same(CRAWLERTEST_SUM("p", "id"));
     /* A job that is over has nothing to do. */
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(
         st.chunks,
-        strtol(target_value("SELECT count(*) FROM weir_sync.chunk WHERE job = 'keys'"), NULL, 10));
-    assert_same(SUM("a", "id"));
+        strtol(crawlertest_value("SELECT count(*) FROM weir_sync.chunk WHERE job = 'keys'"), NULL,
+               10));
+    crawlertest_same(CRAWLERTEST_SUM("a", "id"));
 }
 
 static void resumes_where_chunks_are_missing(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx,
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
                 "CREATE TABLE r (id int PRIMARY KEY, v text); INSERT INTO r SELECT i, 'v' || i "
                 "FROM generate_series(1, 5000) i");
-    target_sql("CREATE TABLE r (id int PRIMARY KEY, v text)");
+    crawlertest_sql("CREATE TABLE r (id int PRIMARY KEY, v text)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "r"}};
-    crw_conf conf = conf_of("resume", tables, 1);
+    crw_conf conf = crawlertest_conf("resume", tables, 1);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     /* As a killed process leaves it: some chunks in the middle and the end are not there. */
-    target_sql(
+    crawlertest_sql(
         "DELETE FROM r USING weir_sync.chunk c WHERE job = 'resume' AND id > c.lo[1]::int AND "
         "id <= c.hi[1]::int AND c.no IN (7, 8, 20);"
         "DELETE FROM weir_sync.chunk WHERE job = 'resume' AND no IN (7, 8, 20);"
@@ -182,54 +90,57 @@ static void resumes_where_chunks_are_missing(void **state)
         "job = 'resume');"
         "DELETE FROM weir_sync.chunk WHERE job = 'resume' AND no > 40;"
         "UPDATE weir_sync.crawl_table SET copied_at = NULL WHERE job = 'resume'");
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rows, 5000);
-    assert_same(SUM("r", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("r", "id"));
 }
 
 static void rejects_only_what_does_not_fit(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx, "CREATE TABLE j (id int PRIMARY KEY, v text); INSERT INTO j SELECT i, i::text "
-                     "FROM generate_series(1, 1000) i; UPDATE j SET v = 'x' WHERE id IN (77, 78, "
-                     "500, 1000); CREATE TABLE jk (v text); INSERT INTO jk SELECT i::text FROM "
-                     "generate_series(1, 700) i; UPDATE jk SET v = 'bad' WHERE v IN ('5', '600')");
-    target_sql(
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE j (id int PRIMARY KEY, v text); INSERT INTO j SELECT i, i::text "
+                "FROM generate_series(1, 1000) i; UPDATE j SET v = 'x' WHERE id IN (77, 78, "
+                "500, 1000); CREATE TABLE jk (v text); INSERT INTO jk SELECT i::text FROM "
+                "generate_series(1, 700) i; UPDATE jk SET v = 'bad' WHERE v IN ('5', '600')");
+    crawlertest_sql(
         "CREATE TABLE j (id int PRIMARY KEY, v int CHECK (v <> 33)); CREATE TABLE jk (v int)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "j"},
                                 {.source_schema = "public", .source_name = "jk"}};
-    crw_conf conf = conf_of("rejects", tables, 2);
+    crw_conf conf = crawlertest_conf("rejects", tables, 2);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rejects, 7);
-    assert_string_equal(target_value("SELECT count(*) FROM j"), "995");
-    assert_string_equal(target_value("SELECT count(*) FROM jk"), "698");
+    assert_string_equal(crawlertest_value("SELECT count(*) FROM j"), "995");
+    assert_string_equal(crawlertest_value("SELECT count(*) FROM jk"), "698");
     assert_string_equal(
-        target_value(
+        crawlertest_value(
             "SELECT string_agg(concat_ws('/', key[1], sqlstate, source_row->>'v'), ' ' "
             "ORDER BY key[1]::int, source_row->>'v') FROM weir_sync.reject WHERE job = 'rejects'"),
         "33/23514/33 77/22P02/x 78/22P02/x 500/22P02/x 1000/22P02/x 22P02/bad 22P02/bad");
     weir_error err;
-    if (crw_forget(target_uri, "rejects", &err) != WEIR_OK) {
+    if (crw_forget(crawlertest_uri, "rejects", &err) != WEIR_OK) {
         fail_msg("%s", err.msg);
     }
-    target_sql("TRUNCATE j, jk");
+    crawlertest_sql("TRUNCATE j, jk");
     conf.rejects_max = 2;
-    assert_int_not_equal(copy(&conf, &st, &err), WEIR_OK);
+    assert_int_not_equal(crawlertest_copy(&conf, &st, &err), WEIR_OK);
     assert_non_null(strstr(err.msg, "more rows than rejects_max"));
 }
 
 static void takes_expressions_and_filters(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx, "CREATE TABLE o (id int PRIMARY KEY, first text, last text, kind int); INSERT "
-                     "INTO o SELECT i, 'f' || i, 'l' || i, i % 3 FROM generate_series(1, 900) i");
-    target_sql(
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE o (id int PRIMARY KEY, first text, last text, kind int); INSERT "
+                "INTO o SELECT i, 'f' || i, 'l' || i, i % 3 FROM generate_series(1, 900) i");
+    crawlertest_sql(
         "CREATE SCHEMA other; CREATE TABLE other.person (pid int PRIMARY KEY, name text, len "
         "int GENERATED ALWAYS AS (length(name)) STORED)");
-    static const crw_column columns[] = {{"pid", "id + 1000"}, {"name", "first || ' ' || o.last"}};
+    static const crw_column columns[] = {{.name = "pid", .expr = "id + 1000"},
+                                         {.name = "name", .expr = "first || ' ' || o.last"}};
     const crw_table tables[] = {{.source_schema = "public",
                                  .source_name = "o",
                                  .target_schema = "other",
@@ -237,40 +148,42 @@ static void takes_expressions_and_filters(void **state)
                                  .columns = columns,
                                  .ncolumns = 2,
                                  .filter = "kind <> 0"}};
-    crw_conf conf = conf_of("mapped", tables, 1);
+    crw_conf conf = crawlertest_conf("mapped", tables, 1);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rows, 600);
-    assert_string_equal(target_value("SELECT count(*) || ' ' || min(pid) || ' ' || min(name) FROM "
-                                     "other.person WHERE len = length(name)"),
-                        "600 1001 f1 l1");
+    assert_string_equal(
+        crawlertest_value("SELECT count(*) || ' ' || min(pid) || ' ' || min(name) FROM "
+                          "other.person WHERE len = length(name)"),
+        "600 1001 f1 l1");
 }
 
 static void refuses_with_a_reason(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&crawlertest_fx);
     weir_error err;
     crw_state st;
-    fixture_sql(&fx, "CREATE TABLE w (id int PRIMARY KEY, extra int); INSERT INTO w VALUES (1, 1)");
-    target_sql("CREATE TABLE w (id int PRIMARY KEY)");
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE w (id int PRIMARY KEY, extra int); INSERT INTO w VALUES (1, 1)");
+    crawlertest_sql("CREATE TABLE w (id int PRIMARY KEY)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "w"}};
-    crw_conf conf = conf_of("refused", tables, 1);
-    assert_int_equal(copy(&conf, &st, &err), WEIR_E_NOTFOUND);
+    crw_conf conf = crawlertest_conf("refused", tables, 1);
+    assert_int_equal(crawlertest_copy(&conf, &st, &err), WEIR_E_NOTFOUND);
     assert_non_null(strstr(err.msg, "has no column \"extra\" in the target"));
-    target_sql("ALTER TABLE w ADD extra int; INSERT INTO w VALUES (9, 9)");
-    assert_int_equal(copy(&conf, &st, &err), WEIR_E_CONFLICT);
+    crawlertest_sql("ALTER TABLE w ADD extra int; INSERT INTO w VALUES (9, 9)");
+    assert_int_equal(crawlertest_copy(&conf, &st, &err), WEIR_E_CONFLICT);
     assert_non_null(strstr(err.msg, "holds rows already"));
-    target_sql("DELETE FROM w");
+    crawlertest_sql("DELETE FROM w");
     const crw_table missing[] = {{.source_schema = "public", .source_name = "nothing"}};
-    conf = conf_of("refused", missing, 1);
-    assert_int_equal(copy(&conf, &st, &err), WEIR_E_NOTFOUND);
+    conf = crawlertest_conf("refused", missing, 1);
+    assert_int_equal(crawlertest_copy(&conf, &st, &err), WEIR_E_NOTFOUND);
     /* The job's lock. */
-    conf = conf_of("refused", tables, 1);
+    conf = crawlertest_conf("refused", tables, 1);
     crw *c = NULL;
     assert_int_equal(crw_open(&c, &conf, &err), WEIR_OK);
     /* Another shape after the plan was made. */
-    fixture_sql(&fx, "ALTER TABLE w ADD later int");
+    fixture_sql(&crawlertest_fx, "ALTER TABLE w ADD later int");
     assert_int_equal(crw_copy(c, &err), WEIR_E_STATE);
     assert_non_null(strstr(err.msg, "changed in the source"));
     crw_close(c);
@@ -280,24 +193,24 @@ static void refuses_with_a_reason(void **state)
 static void names_whom_it_waits_for(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&crawlertest_fx);
     weir_error err;
     weir_pg *other = NULL;
-    weir_pg_conf pc = {.uri = fx.pg.uri, .application_name = "slow"};
+    weir_pg_conf pc = {.uri = crawlertest_fx.pg.uri, .application_name = "slow"};
     assert_int_equal(weir_pg_open(&other, &pc, &err), WEIR_OK);
-    fixture_sql(&fx, "CREATE TABLE s (id int PRIMARY KEY)");
-    target_sql("CREATE TABLE s (id int PRIMARY KEY)");
+    fixture_sql(&crawlertest_fx, "CREATE TABLE s (id int PRIMARY KEY)");
+    crawlertest_sql("CREATE TABLE s (id int PRIMARY KEY)");
     assert_int_equal(weir_pg_script(other, "BEGIN; INSERT INTO s VALUES (1)", &err), WEIR_OK);
     const crw_table tables[] = {{.source_schema = "public", .source_name = "s"}};
-    crw_conf conf = conf_of("barrier", tables, 1);
+    crw_conf conf = crawlertest_conf("barrier", tables, 1);
     conf.barrier_max_ms = 300;
     crw_state st;
-    assert_int_equal(copy(&conf, &st, &err), WEIR_E_TIMEOUT);
+    assert_int_equal(crawlertest_copy(&conf, &st, &err), WEIR_E_TIMEOUT);
     char pid[32];
     (void)snprintf(pid, sizeof pid, "pid %d", weir_pg_pid(other));
     assert_non_null(strstr(err.msg, pid));
     assert_int_equal(weir_pg_script(other, "COMMIT", &err), WEIR_OK);
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rows, 1);
     weir_pg_close(other);
 }
@@ -333,9 +246,9 @@ static void run_all(const crw_conf *conf)
 static void creates_what_the_source_has(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&crawlertest_fx);
     fixture_sql(
-        &fx,
+        &crawlertest_fx,
         "CREATE TYPE mood AS ENUM ('sad', 'o''k'); CREATE SEQUENCE free START 7;"
         "CREATE TABLE boss (no serial PRIMARY KEY, code text NOT NULL, m mood DEFAULT 'sad', ms "
         "mood[], span int4range, EXCLUDE USING gist (span WITH &&), CONSTRAINT code_u UNIQUE "
@@ -358,19 +271,19 @@ static void creates_what_the_source_has(void **state)
         "nextval('free'), nextval('free')");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "Staff m"},
                                 {.source_schema = "public", .source_name = "boss"}};
-    crw_conf conf = conf_of("create", tables, 2);
-    target_sql("CREATE SEQUENCE free");
+    crw_conf conf = crawlertest_conf("create", tables, 2);
+    crawlertest_sql("CREATE SEQUENCE free");
     run_all(&conf);
-    assert_same(SUM("boss", "no"));
-    assert_same(SUM("\"Staff m\"", "id"));
-    assert_same(SHAPE);
-    assert_string_equal(target_value("SELECT nextval('free')"), "1009");
-    assert_string_equal(target_value("INSERT INTO \"Staff m\" (boss) VALUES (1) RETURNING id"),
+    crawlertest_same(CRAWLERTEST_SUM("boss", "no"));
+    crawlertest_same(CRAWLERTEST_SUM("\"Staff m\"", "id"));
+    crawlertest_same(SHAPE);
+    assert_string_equal(crawlertest_value("SELECT nextval('free')"), "1009");
+    assert_string_equal(crawlertest_value("INSERT INTO \"Staff m\" (boss) VALUES (1) RETURNING id"),
                         "17100");
-    assert_string_equal(target_value("INSERT INTO boss (code) VALUES ('new') RETURNING no"),
+    assert_string_equal(crawlertest_value("INSERT INTO boss (code) VALUES ('new') RETURNING no"),
                         "1501");
     assert_string_equal(
-        target_value(
+        crawlertest_value(
             "SELECT count(*) FROM weir_sync.crawl_step WHERE job = 'create' AND done_at IS NULL"),
         "0");
 }
@@ -379,9 +292,9 @@ static void creates_what_the_source_has(void **state)
 static void creates_partitions_and_types(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&crawlertest_fx);
     fixture_sql(
-        &fx,
+        &crawlertest_fx,
         "CREATE SCHEMA k; CREATE COLLATION k.cc FROM \"C\"; CREATE TYPE k.e AS ENUM ('a', 'b');"
         "CREATE DOMAIN k.d AS k.e[] DEFAULT '{a}' NOT NULL CHECK (cardinality(VALUE) > 0);"
         "CREATE TYPE k.c AS (x k.d, y varchar(7) COLLATE k.cc);"
@@ -403,7 +316,7 @@ static void creates_partitions_and_types(void **state)
     const crw_table tables[] = {{.source_schema = "k", .source_name = "q"},
                                 {.source_schema = "k", .source_name = "p"},
                                 {.source_schema = "k", .source_name = "ref"}};
-    crw_conf conf = conf_of("parts", tables, 3);
+    crw_conf conf = crawlertest_conf("parts", tables, 3);
     weir_error err;
     crw *c = NULL;
     if (crw_open(&c, &conf, &err) != WEIR_OK || crw_create(c, &err) != WEIR_OK ||
@@ -411,23 +324,24 @@ static void creates_partitions_and_types(void **state)
         fail_msg("%s", err.msg);
     }
     crw_close(c);
-    assert_same(SUM("k.p", "id"));
-    assert_same(SUM("k.p1", "id"));
-    assert_same(SUM("k.q", "id"));
-    assert_same("SELECT string_agg(x, E'\\n' ORDER BY x) FROM (SELECT concat_ws(' ', c.relname, "
-                "c.relkind, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid)) FROM "
-                "pg_class c WHERE relnamespace = 'k'::regnamespace UNION ALL SELECT "
-                "concat_ws(' ', conname, pg_get_constraintdef(oid), convalidated, "
-                "conrelid::regclass) FROM pg_constraint WHERE connamespace = 'k'::regnamespace AND "
-                "(contype <> 'f' OR conparentid = 0) "
-                "UNION ALL SELECT concat_ws(' ', typname, typtype, typdefault, typnotnull, "
-                "typcollation::regcollation) FROM pg_type WHERE typnamespace = "
-                "'k'::regnamespace) s (x)");
+    crawlertest_same(CRAWLERTEST_SUM("k.p", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("k.p1", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("k.q", "id"));
+    crawlertest_same(
+        "SELECT string_agg(x, E'\\n' ORDER BY x) FROM (SELECT concat_ws(' ', c.relname, "
+        "c.relkind, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid)) FROM "
+        "pg_class c WHERE relnamespace = 'k'::regnamespace UNION ALL SELECT "
+        "concat_ws(' ', conname, pg_get_constraintdef(oid), convalidated, "
+        "conrelid::regclass) FROM pg_constraint WHERE connamespace = 'k'::regnamespace AND "
+        "(contype <> 'f' OR conparentid = 0) "
+        "UNION ALL SELECT concat_ws(' ', typname, typtype, typdefault, typnotnull, "
+        "typcollation::regcollation) FROM pg_type WHERE typnamespace = "
+        "'k'::regnamespace) s (x)");
 }
 
 static void refused(const char *job, const crw_table *table, int64_t keyless, const char *why)
 {
-    crw_conf conf = conf_of(job, table, 1);
+    crw_conf conf = crawlertest_conf(job, table, 1);
     weir_error err = {.code = WEIR_OK};
     crw *c = NULL;
     conf.keyless_max_bytes = keyless;
@@ -443,10 +357,11 @@ static void refused(const char *job, const crw_table *table, int64_t keyless, co
 static void refuses_what_is_made_by_hand(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx, "CREATE TABLE elder (id int PRIMARY KEY); CREATE TABLE younger (PRIMARY KEY "
-                     "(id)) INHERITS (elder); CREATE TABLE heap (v text); INSERT INTO heap SELECT "
-                     "repeat('x', 1000) FROM generate_series(1, 500)");
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE elder (id int PRIMARY KEY); CREATE TABLE younger (PRIMARY KEY "
+                "(id)) INHERITS (elder); CREATE TABLE heap (v text); INSERT INTO heap SELECT "
+                "repeat('x', 1000) FROM generate_series(1, 500)");
     const crw_table elder = {.source_schema = "public", .source_name = "elder"};
     const crw_table younger = {.source_schema = "public", .source_name = "younger"};
     const crw_table heap = {.source_schema = "public", .source_name = "heap"};
@@ -455,53 +370,22 @@ static void refuses_what_is_made_by_hand(void **state)
     refused("heap", &heap, 100000,
             "\"public\".\"heap\" has no key and 0 MiB: such a table is "
             "copied in one piece");
-    target_sql("CREATE TABLE heap (v text)");
-    crw_conf conf = conf_of("heap2", &heap, 1);
+    crawlertest_sql("CREATE TABLE heap (v text)");
+    crw_conf conf = crawlertest_conf("heap2", &heap, 1);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rows, 500);
-}
-
-/* --- a copy on a thread of its own, to be steered -------------------------------------------- */
-
-typedef struct runner {
-    crw *c;
-    weir_thread *t;
-    weir_rc rc;
-    weir_error err;
-} runner;
-
-static void run_copy(void *arg)
-{
-    runner *r = arg;
-    r->rc = crw_copy(r->c, &r->err);
-}
-
-static void start_copy(runner *r, const crw_conf *conf)
-{
-    weir_error err;
-    if (crw_open(&r->c, conf, &err) != WEIR_OK ||
-        weir_thread_start(&r->t, "copy", run_copy, r, &err) != WEIR_OK) {
-        fail_msg("%s", err.msg);
-    }
-}
-
-static crw_state state_of(runner *r)
-{
-    crw_state st;
-    crw_progress(r->c, &st);
-    return st;
 }
 
 static bool has_chunks(void *arg)
 {
-    return state_of(arg).chunks >= 3;
+    return crawlertest_state(arg).chunks >= 3;
 }
 
 static bool still_grows(void *arg)
 {
     int64_t *seen = (int64_t *)((void **)arg)[1];
-    int64_t now = state_of(((void **)arg)[0]).rows;
+    int64_t now = crawlertest_state(((void **)arg)[0]).rows;
     bool more = now != *seen;
     *seen = now;
     return more;
@@ -510,20 +394,20 @@ static bool still_grows(void *arg)
 static void goes_at_the_rate_it_is_told(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx,
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
                 "CREATE TABLE q (id int PRIMARY KEY, v text); INSERT INTO q SELECT i, 'v' FROM "
                 "generate_series(1, 4000) i; ANALYZE q");
-    target_sql("CREATE TABLE q (id int PRIMARY KEY, v text)");
+    crawlertest_sql("CREATE TABLE q (id int PRIMARY KEY, v text)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "q"}};
-    crw_conf conf = conf_of("steered", tables, 1);
+    crw_conf conf = crawlertest_conf("steered", tables, 1);
     conf.rows_per_s = 2000;
-    runner r = {.c = NULL};
+    crawlertest_runner r = {.c = NULL};
     int64_t began = weir_mono_ms();
-    start_copy(&r, &conf);
-    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
-    assert_int_equal(state_of(&r).phase, CRW_COPYING);
-    assert_int_equal(state_of(&r).rows_total, 4000);
+    crawlertest_start(&r, &conf);
+    fixture_wait(&crawlertest_fx, has_chunks, &r, 10000, "three chunks");
+    assert_int_equal(crawlertest_state(&r).phase, CRW_COPYING);
+    assert_int_equal(crawlertest_state(&r).rows_total, 4000);
     /* Paused, chunks that run end and no other begins. */
     crw_pause(r.c, true);
     int64_t seen = -1;
@@ -531,101 +415,104 @@ static void goes_at_the_rate_it_is_told(void **state)
     while (wait_until(still_grows, both, 400)) {
     }
     int64_t paused_at = seen;
-    assert_true(state_of(&r).paused && paused_at < 4000);
+    assert_true(crawlertest_state(&r).paused && paused_at < 4000);
     crw_pause(r.c, false);
-    fixture_wait(&fx, still_grows, both, 5000, "rows after the pause");
+    fixture_wait(&crawlertest_fx, still_grows, both, 5000, "rows after the pause");
     /* Stopped in the middle, it goes on with what is not recorded. */
     crw_stop(r.c);
     weir_thread_join(r.t);
     assert_int_equal(r.rc, WEIR_E_EOF);
-    assert_int_equal(weir_thread_start(&r.t, "copy", run_copy, &r, &r.err), WEIR_OK);
+    assert_int_equal(weir_thread_start(&r.t, "copy", crawlertest_run, &r, &r.err), WEIR_OK);
     weir_thread_join(r.t);
     assert_int_equal(r.rc, WEIR_OK);
-    assert_int_equal(state_of(&r).rows, 4000);
+    assert_int_equal(crawlertest_state(&r).rows, 4000);
     assert_true(weir_mono_ms() - began >= 1500); /* 4000 rows, a fifth of a second for nothing */
     crw_close(r.c);
-    assert_same(SUM("q", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("q", "id"));
 }
 
 /* A target that crashed without its last commits: the chunk and its record are gone together. */
 static void notices_chunks_the_target_lost(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx,
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
                 "CREATE TABLE z (id int PRIMARY KEY, v text); INSERT INTO z SELECT i, 'v' FROM "
                 "generate_series(1, 3000) i");
-    target_sql("CREATE TABLE z (id int PRIMARY KEY, v text)");
+    crawlertest_sql("CREATE TABLE z (id int PRIMARY KEY, v text)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "z"}};
-    crw_conf conf = conf_of("lost", tables, 1);
+    crw_conf conf = crawlertest_conf("lost", tables, 1);
     conf.rows_per_s = 2000;
-    runner r = {.c = NULL};
-    start_copy(&r, &conf);
-    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
-    target_sql("WITH gone AS (DELETE FROM weir_sync.chunk WHERE job = 'lost' AND no = (SELECT "
-               "min(no) FROM weir_sync.chunk WHERE job = 'lost') RETURNING *) "
-               "DELETE FROM z USING gone WHERE id > coalesce(lo[1]::int, 0) AND id <= hi[1]::int");
+    crawlertest_runner r = {.c = NULL};
+    crawlertest_start(&r, &conf);
+    fixture_wait(&crawlertest_fx, has_chunks, &r, 10000, "three chunks");
+    crawlertest_sql(
+        "WITH gone AS (DELETE FROM weir_sync.chunk WHERE job = 'lost' AND no = (SELECT "
+        "min(no) FROM weir_sync.chunk WHERE job = 'lost') RETURNING *) "
+        "DELETE FROM z USING gone WHERE id > coalesce(lo[1]::int, 0) AND id <= hi[1]::int");
     weir_thread_join(r.t);
     assert_int_equal(r.rc, WEIR_E_AGAIN);
     assert_non_null(strstr(r.err.msg, "start the job again"));
     crw_close(r.c);
     crw_state st;
-    must_copy(&conf, &st);
+    crawlertest_must_copy(&conf, &st);
     assert_int_equal(st.rejects, 0);
-    assert_same(SUM("z", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("z", "id"));
 }
 
 /* Rewritten in the middle of the copy: no event tells of it, so the table is copied anew. */
 static void copies_anew_what_was_rewritten(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx, "CREATE TABLE rw (id int PRIMARY KEY, v int); INSERT INTO rw SELECT i, i FROM "
-                     "generate_series(1, 4000) i");
-    target_sql("CREATE TABLE rw (id int PRIMARY KEY, v int)");
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE rw (id int PRIMARY KEY, v int); INSERT INTO rw SELECT i, i FROM "
+                "generate_series(1, 4000) i");
+    crawlertest_sql("CREATE TABLE rw (id int PRIMARY KEY, v int)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "rw"}};
-    crw_conf conf = conf_of("rewritten", tables, 1);
+    crw_conf conf = crawlertest_conf("rewritten", tables, 1);
     conf.rows_per_s = 3000;
-    runner r = {.c = NULL};
-    start_copy(&r, &conf);
-    fixture_wait(&fx, has_chunks, &r, 10000, "three chunks");
-    fixture_sql(&fx, "ALTER TABLE rw ALTER v TYPE int USING v * 2");
+    crawlertest_runner r = {.c = NULL};
+    crawlertest_start(&r, &conf);
+    fixture_wait(&crawlertest_fx, has_chunks, &r, 10000, "three chunks");
+    fixture_sql(&crawlertest_fx, "ALTER TABLE rw ALTER v TYPE int USING v * 2");
     weir_thread_join(r.t);
     if (r.rc != WEIR_OK) {
         fail_msg("%s", r.err.msg);
     }
-    assert_int_equal(state_of(&r).redone, 1);
+    assert_int_equal(crawlertest_state(&r).redone, 1);
     crw_close(r.c);
-    assert_same(SUM("rw", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("rw", "id"));
 }
 
 /* A slot nobody reads falls behind: the copy says so and waits. */
 static bool waits_for_slot(void *arg)
 {
-    return strstr(state_of(arg).waits, "lazy") != NULL;
+    return strstr(crawlertest_state(arg).waits, "lazy") != NULL;
 }
 
 static void waits_while_a_slot_lags(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    fixture_sql(&fx, "CREATE TABLE l (id int PRIMARY KEY, v text); INSERT INTO l SELECT i, "
-                     "repeat('x', 1000) FROM generate_series(1, 3000) i");
-    fixture_sql(&fx, "SELECT pg_create_logical_replication_slot('lazy', 'pgoutput')");
-    fixture_sql(&fx, "UPDATE l SET v = v || 'y'");
-    target_sql("CREATE TABLE l (id int PRIMARY KEY, v text)");
+    fixture_need(&crawlertest_fx);
+    fixture_sql(&crawlertest_fx,
+                "CREATE TABLE l (id int PRIMARY KEY, v text); INSERT INTO l SELECT i, "
+                "repeat('x', 1000) FROM generate_series(1, 3000) i");
+    fixture_sql(&crawlertest_fx, "SELECT pg_create_logical_replication_slot('lazy', 'pgoutput')");
+    fixture_sql(&crawlertest_fx, "UPDATE l SET v = v || 'y'");
+    crawlertest_sql("CREATE TABLE l (id int PRIMARY KEY, v text)");
     const crw_table tables[] = {{.source_schema = "public", .source_name = "l"}};
-    crw_conf conf = conf_of("lag", tables, 1);
+    crw_conf conf = crawlertest_conf("lag", tables, 1);
     conf.lag_max_bytes = 1 << 20;
     conf.rows_per_s = 1000;
-    runner r = {.c = NULL};
-    start_copy(&r, &conf);
-    fixture_wait(&fx, waits_for_slot, &r, 10000, "the copy to wait for the slot");
-    fixture_sql(&fx, "SELECT pg_drop_replication_slot('lazy')");
+    crawlertest_runner r = {.c = NULL};
+    crawlertest_start(&r, &conf);
+    fixture_wait(&crawlertest_fx, waits_for_slot, &r, 10000, "the copy to wait for the slot");
+    fixture_sql(&crawlertest_fx, "SELECT pg_drop_replication_slot('lazy')");
     weir_thread_join(r.t);
     assert_int_equal(r.rc, WEIR_OK);
     crw_close(r.c);
-    assert_same(SUM("l", "id"));
+    crawlertest_same(CRAWLERTEST_SUM("l", "id"));
 }
 
 int main(void)
@@ -645,5 +532,5 @@ int main(void)
         cmocka_unit_test(refuses_with_a_reason),
         cmocka_unit_test(names_whom_it_waits_for),
     };
-    return cmocka_run_group_tests_name("crawler", tests, setup, teardown);
+    return cmocka_run_group_tests_name("crawler", tests, crawlertest_up, crawlertest_down);
 }

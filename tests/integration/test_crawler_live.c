@@ -245,6 +245,7 @@ static bool never(void *arg)
     return false;
 }
 
+/* chunk 0: tables in one piece. */
 static fixture_proc *start_copy(const char *program, int chunk, int workers, int rate)
 {
     char path[300];
@@ -259,8 +260,11 @@ static fixture_proc *start_copy(const char *program, int chunk, int workers, int
                                 "--job", "live",        "--workers", lanes,      "--chunk-rows",
                                 rows,    "--chunk-max", rows,        "--rate",   pace,
                                 "a",     "t",           "tr",        NULL};
+    const char *const whole[] = {path,    "--source", fx.pg.uri,   "--target", target_uri,
+                                 "--job", "live",     "--workers", lanes,      "a",
+                                 "t",     "tr",       NULL};
     fx.nprocs = 0; /* each run has one program, and it has ended */
-    fixture_proc *p = fixture_spawn(&fx, "copy", argv, NULL);
+    fixture_proc *p = fixture_spawn(&fx, "copy", chunk ? argv : whole, NULL);
     assert_non_null(p);
     return p;
 }
@@ -339,8 +343,8 @@ static void one_run(uint64_t seed)
     if (pgapply_run(&ap, true, &err) != WEIR_OK) {
         fail_msg("%s", err.msg);
     }
-    static const int chunks[] = {1, 3, 17, 80, 100000};
-    int chunk = chunks[below(&rnd, 5)];
+    static const int chunks[] = {1, 3, 17, 80, 100000, 0};
+    int chunk = chunks[below(&rnd, 6)];
     fixture_proc *p = start_copy("crawl-driver", chunk, 1 + below(&rnd, 4),
                                  below(&rnd, 3) ? 300 + below(&rnd, 2000) : 0);
     if (hold) {
