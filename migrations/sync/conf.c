@@ -10,7 +10,13 @@
 #include "libweir/io/pg.h"
 #include "migrations/sync/conf_word.h"
 
-enum { TABLES_MAX = 4096, NAME_MAX_BYTES = 30, KEEP_H = 168, KEEP_H_MAX = 87600 };
+enum {
+    TABLES_MAX = 4096,
+    NAME_MAX_BYTES = 30,
+    KEEP_H = 168,
+    KEEP_H_MAX = 87600,
+    KEEP_PCT_MAX = 95
+};
 
 extern const char weir_sql_sync_tables[];
 
@@ -97,6 +103,16 @@ static weir_rc hours(const char *key, const char *value, int64_t least, int64_t 
     return WEIR_OK;
 }
 
+static weir_rc number(const char *key, const char *value, int most, int *out, weir_error *err)
+{
+    int64_t n = 0;
+    if (!weir_slice_i64(weir_slice_z(value), &n) || n < 0 || n > most) {
+        return weir_fail(err, WEIR_E_INPUT, 0, "%s = %s: it must be 0 to %d", key, value, most);
+    }
+    *out = (int)n;
+    return WEIR_OK;
+}
+
 static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
 {
     static const char *const words[] = {"name",
@@ -112,12 +128,12 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
                                         "missing",
                                         "priority",
                                         "tombstones_keep_h",
-                                        "conflicts_keep_h"};
+                                        "conflicts_keep_h",
+                                        "source_keep_pct"};
     static const char *const ways[] = {"one", "both"};
     static const char *const initials[] = {"none", "copy"};
     sync_conf *c = r->c;
     int i = 0;
-    int64_t n = 0;
     weir_rc rc = WEIR_OK;
     if (strcmp(key, "name") == 0) {
         if (value[0] == '\0' ||
@@ -144,10 +160,9 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
     } else if (strcmp(key, "log_level") == 0) {
         c->log_level = weir_arena_strdup(r->a, value);
     } else if (strcmp(key, "port") == 0) {
-        if (!weir_slice_i64(weir_slice_z(value), &n) || n < 0 || n > 65535) {
-            return weir_fail(r->err, WEIR_E_INPUT, 0, "port = %s: it must be 0 to 65535", value);
-        }
-        c->port = (int)n;
+        rc = number(key, value, 65535, &c->port, r->err);
+    } else if (strcmp(key, "source_keep_pct") == 0) {
+        rc = number(key, value, KEEP_PCT_MAX, &c->source_keep_pct, r->err);
     } else if (strcmp(key, "tombstones_keep_h") == 0) {
         rc = hours(key, value, 1, &c->tombstones_keep_ms, r->err);
     } else if (strcmp(key, "conflicts_keep_h") == 0) {

@@ -1,7 +1,7 @@
 /* conf.h - a SYNC.ini: two databases, which tables, which way, and what happens on a conflict. */
 /* clang-format off */
 /*   [sync]    name, ways = one|both, tables, exclude, initial = copy|none, conflict, conflict_back, missing, priority,
- *             tombstones_keep_h, conflicts_keep_h, listen, port, log_level
+ *             tombstones_keep_h, conflicts_keep_h, source_keep_pct, listen, port, log_level
  *   [source]  uri, feed, slot, publication       [target] the same (slot, publication, feed with ways = both only)
  *   [table SCHEMA.NAME]  conflict, conflict_back, missing, function, priority, to
  * Files instead of a database: conf_lake.h.
@@ -57,6 +57,7 @@ typedef struct sync_conf {
     const char *name; /* a-z 0-9 _, at most 30 */
     bool both;
     bool copy;                    /* initial = copy */
+    int source_keep_pct;          /* of the first copy, see crawler.h */
     const char *tables, *exclude; /* patterns, comma separated */
     const char *listen;
     int port; /* 0: any free one */

@@ -117,6 +117,7 @@ static weir_rc crawl_conf(copying *k, weir_error *err)
                          .job = k->b->flow,
                          .tables = k->tables,
                          .ntables = n,
+                         .source_keep_pct = c->source_keep_pct,
                          .rejects_max = -1};
     return WEIR_OK;
 }

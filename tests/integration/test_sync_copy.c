@@ -2,8 +2,10 @@
  * it goes on by itself. What holds it at a place is a lock of the test's own. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/base/str.h"
 #include "tests/support/synctest.h"
 
 enum { WAITS_FOR_FLOWS_MS = 100000 }; /* somewhat less than the command does */
@@ -23,10 +25,12 @@ static int end(void **state)
     return synctest_end(state);
 }
 
-static synctest *begin(void **state)
+static const char kind_lines[] =
+    "tables = public.*\ninitial = copy\nsource_keep_pct = 80\nlog_level = debug";
+
+static synctest *begin_with(void **state, const char *lines)
 {
-    synctest *t =
-        synctest_begin(state, WEIR_BIN_DIR, tables_sql, "tables = public.*\ninitial = copy");
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, tables_sql, lines);
     /* with the slot there already: making one waits for transactions, such as the holder's */
     synctest_start(t);
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
@@ -34,6 +38,11 @@ static synctest *begin(void **state)
     synctest_sql(t->b, "TRUNCATE weir_sync.position, weir_sync.chunk, weir_sync.crawl_table, "
                        "weir_sync.crawl_step, weir_sync.flow_table");
     return t;
+}
+
+static synctest *begin(void **state)
+{
+    return begin_with(state, "tables = public.*\ninitial = copy");
 }
 
 /* A session in a transaction that holds something. */
@@ -125,12 +134,38 @@ static void test_target_with_rows(void **state)
     synctest_equal(t, "t u");
 }
 
+static bool source_was_measured(void *arg)
+{
+    synctest *t = arg;
+    weir_error err;
+    weir_slice log;
+    const char *path = weir_arena_printf(t->f->a, "%s/sync.log", t->state);
+    return weir_file_read(path, 1 << 20, t->f->a, &log, &err) == WEIR_OK &&
+           strstr(weir_arena_dupz(t->f->a, log), "CRW-GOVERN") != NULL;
+}
+
+/* The copy stands still now and then to see what the source does without it. */
+static void test_source_is_kept(void **state)
+{
+    weir_slice out = {NULL, 0};
+    synctest *t = begin_with(state, kind_lines);
+    copy_all_but_the_end(t);
+    fixture_wait(t->f, source_was_measured, t, 15000, "a look at the source by itself");
+    let_go();
+    synctest_equal(t, "t u");
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    synctest_ini(t, "tables = public.*\ninitial = copy\nsource_keep_pct = 96");
+    assert_int_not_equal(0, synctest_run(t, "status", NULL, &out));
+    synctest_ini(t, kind_lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_sessions_end, end),
         cmocka_unit_test_teardown(test_lost_chunk, end),
         cmocka_unit_test_teardown(test_target_with_rows, end),
+        cmocka_unit_test_teardown(test_source_is_kept, end),
     };
     return cmocka_run_group_tests_name("sync_copy", tests, synctest_up, synctest_down);
 }
