@@ -65,8 +65,10 @@ void rsvc_answer_document(rsvc_query *q)
     finish(q, status);
     if (status == 304) {
         weir_http_reply(req, 304, NULL, (weir_slice){NULL, 0});
-    } else {
+    } else if (heap) {
         weir_http_reply(req, 200, "application/json", document);
+    } else {
+        weir_http_reply_lasting(req, 200, "application/json", document);
     }
     free(heap);
 }

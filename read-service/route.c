@@ -28,7 +28,7 @@ static bool take_wait(rsvc_query *q)
     }
     q->has_min = min != NULL;
     q->wait_ms = q->wait_ms < most_ms ? q->wait_ms : most_ms;
-    q->wait.deadline_ms = weir_mono_ms() + q->wait_ms;
+    q->wait.deadline_ms = q->has_min ? weir_mono_ms() + q->wait_ms : 0;
     return true;
 }
 

@@ -173,6 +173,7 @@ static weir_rc open_http(rsvc_worker *w, weir_error *err)
                            .connections_max = (unsigned)s->read_connections_max,
                            .idle_timeout_s = (int)((s->read_request_timeout_ms + 999) / 1000),
                            .tls = w->conf.tls,
+                           .short_waits = true,
                            .handler = rsvc_route,
                            .arg = w};
     weir_rc rc = weir_gate_listen(w->conf.auth, "read.listen", &conf, err);

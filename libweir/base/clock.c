@@ -20,6 +20,11 @@ int64_t weir_mono_ms(void)
     return now_us(CLOCK_MONOTONIC) / 1000;
 }
 
+int64_t weir_coarse_ms(void)
+{
+    return now_us(CLOCK_MONOTONIC_COARSE) / 1000;
+}
+
 int64_t weir_wall_us(void)
 {
     return now_us(CLOCK_REALTIME);

@@ -18,20 +18,29 @@
 #include "libweir/io/http_priv.h"
 #include "libweir/io/listen.h"
 
+/* Held connections make the library want to go on for ever; then it goes on for replies only. */
+static bool unfinished(weir_http *h)
+{
+    unsigned long long wait_ms = 0;
+    if (h->nheld > 0) {
+        return h->answered;
+    }
+    return MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES && wait_ms == 0;
+}
+
 static void drive(weir_http *h)
 {
     if (h->running || !h->daemon) {
         return;
     }
     h->running = true;
-    h->resumed = false;
-    unsigned long long wait_ms = 0;
+    h->readable = h->resumed = false;
     int runs = 0;
     weir_http *before = weir_http_tls_enter(h);
     do {
+        h->answered = false;
         (void)MHD_run(h->daemon);
-    } while (++runs < HTTP_RUNS_MAX && MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES &&
-             wait_ms == 0);
+    } while (++runs < HTTP_RUNS_MAX && unfinished(h));
     (void)weir_http_tls_enter(before);
     h->running = false;
     if (runs == HTTP_RUNS_MAX) { /* let others have their turn, then go on at once */
@@ -39,10 +48,12 @@ static void drive(weir_http *h)
     }
 }
 
+/* What else this turn brings may be replies: the library sends them in the same run as it reads. */
 static void on_epoll(void *arg, unsigned events)
 {
+    weir_http *h = arg;
     (void)events;
-    drive(arg);
+    h->readable = true;
 }
 
 static void on_turn(void *arg)
@@ -51,9 +62,20 @@ static void on_turn(void *arg)
     if (h->some_gone) {
         weir_http_foreign_sweep(h);
     }
-    if (h->resumed) {
+    if (h->readable || h->resumed) {
         drive(h);
+        weir_loop_again(h->l); /* for the hooks that were called before this one */
     }
+}
+
+/* Suspends what is held. */
+static void on_release(void *arg)
+{
+    weir_http *h = arg;
+    h->release_armed = false;
+    h->releasing = true;
+    drive(h);
+    h->releasing = false;
 }
 
 static void end_slow_peers(weir_http *h, int64_t now_ms)
@@ -83,7 +105,8 @@ static void on_tick(void *arg)
     weir_http_tls_turn(h);
     drive(h);
     int64_t next_ms = HTTP_TICK_MS;
-    if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES && wait_ms < HTTP_TICK_MS) {
+    if (h->nheld == 0 && MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES &&
+        wait_ms < HTTP_TICK_MS) {
         next_ms = (int64_t)wait_ms;
     }
     weir_loop_timer_arm(h->tick, next_ms, false);
@@ -96,7 +119,7 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_
     http_peer *p = *socket_context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         p = weir_xcalloc(1, sizeof *p);
-        *p = (http_peer){.conn = conn, .since_ms = weir_mono_ms(), .next = h->peers};
+        *p = (http_peer){.conn = conn, .since_ms = weir_coarse_ms(), .next = h->peers};
         if (p->next) {
             p->next->prev = p;
         }
@@ -171,6 +194,7 @@ static weir_rc attach(weir_http *h, weir_error *err)
     }
     h->tick = weir_loop_timer_new(h->l, on_tick, h);
     weir_loop_timer_arm(h->tick, HTTP_TICK_MS, false);
+    h->release = weir_loop_timer_new(h->l, on_release, h);
     weir_loop_on_turn(h->l, on_turn, h);
     return WEIR_OK;
 }
@@ -251,6 +275,7 @@ void weir_http_close(weir_http *h)
         weir_loop_off_turn(h->l, on_turn, h);
     }
     weir_loop_timer_free(h->tick);
+    weir_loop_timer_free(h->release);
     weir_http_tls_fini(h);
     weir_http_pool_free(h);
     free(h);

@@ -29,6 +29,10 @@ typedef struct weir_http_conf {
     unsigned connections_max;
     weir_tls *tls; /* NULL: no TLS; borrowed until close. A renewed certificate holds within a
                       second for new connections */
+    /* Replies come within a few turns of the loop, as from Redis: a connection first waits for its
+     * reply where the library still sees it, which costs no system call. What weir_http_method,
+     * _header and _query return then lives only until the handler returns; asking again is fine. */
+    bool short_waits;
     weir_http_fn *handler;
     /* May be NULL. Asked behind the headers of a request with a large body: false, and it has
      * replied, and the body is not read. */
@@ -99,10 +103,13 @@ void *weir_http_user(const weir_http_req *req);
  * long. fn NULL takes it back. */
 void weir_http_on_gone(weir_http_req *req, weir_loop_fn *fn, void *arg);
 
-/* A response header; name and value are copied. Before the reply. */
+/* A response header; value is copied, name is a literal. Before the reply. */
 void weir_http_set_header(weir_http_req *req, const char *name, const char *value);
 /* Copies body. After this call req must not be touched. content_type NULL: none. */
 void weir_http_reply(weir_http_req *req, int status, const char *content_type, weir_slice body);
+/* The same, but body is not copied: it is in the request's arena, or constant. */
+void weir_http_reply_lasting(weir_http_req *req, int status, const char *content_type,
+                             weir_slice body);
 /* RFC 9457 problem document:
  * {"type":"about:blank"|type,"title":…,"status":…,"detail":…,"instance":path}. type NULL:
  * about:blank. extra: further members as JSON text without braces ("\"sqlstate\":\"23505\""), or

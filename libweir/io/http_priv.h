@@ -1,4 +1,4 @@
-/* http_priv.h - the server's own structs, shared by http.c, http_req.c and http_foreign.c only. */
+/* http_priv.h - the server's own structs, shared by http*.c only. */
 #ifndef WEIR_IO_HTTP_PRIV_H
 #define WEIR_IO_HTTP_PRIV_H
 
@@ -17,6 +17,8 @@ enum {
         8 * 1024 * 1024, /* read past the limit so that the client sees our 413 */
     HTTP_RESPONSE_HEADERS_MAX = 24,
     HTTP_RUNS_MAX = 64,
+    HTTP_ASKED_MAX = 16, /* runs a connection is held for before it is suspended */
+    HTTP_HELD_MS = 100,  /* the same as time: no limit of the library's may end it */
     HTTP_TICK_MS = 1000
 };
 
@@ -54,6 +56,9 @@ struct weir_http_req {
     http_peer *peer;
     http_req_state state;
     bool in_handler, too_large;
+    bool held;         /* pending, and not suspended; see http_wait.c */
+    unsigned asked;    /* how often since it is held */
+    bool has_question; /* its target has a query part */
     const char *method;
     const char *path;
     size_t received_bytes;
@@ -75,9 +80,13 @@ struct weir_http {
     weir_http_conf conf;
     struct MHD_Daemon *daemon;
     weir_loop_fd *source;
-    weir_loop_timer *tick;
+    weir_loop_timer *tick, *release;
     int port;
-    bool running, resumed, stopping;
+    bool running, stopping;
+    bool readable, resumed;        /* this turn has something for the library */
+    bool answered;                 /* a reply was queued in this run: another one sends it */
+    bool releasing, release_armed; /* see http_wait.c */
+    size_t nheld;
     bool some_gone; /* somebody asked about a foreign request whose client was gone already */
     bool closing;   /* the handler's world may be gone: it is not called any more */
     unsigned nconns;
@@ -108,6 +117,15 @@ weir_http_req *weir_http_req_new(weir_http *h);
 void weir_http_req_recycle(weir_http_req *req);
 void weir_http_req_pending(weir_http_req *req); /* it waits for its reply from now on */
 void weir_http_refuse_large(weir_http_req *req);
+/* http_wait.c: a request whose handler has not replied waits from now on; from the library's
+ * callback only, as is the next. */
+void weir_http_wait(weir_http_req *req);
+/* The library asks for the reply of a held request. */
+void weir_http_wait_on(weir_http_req *req);
+/* It is held no more. */
+void weir_http_wait_end(weir_http_req *req);
+/* Its connection ends without its reply. */
+void weir_http_wait_lost(weir_http_req *req);
 /* http_foreign.c: tells those who asked too late. */
 void weir_http_foreign_sweep(weir_http *h);
 /* http_foreign.c: the reply of a foreign request; ends it. */

@@ -2,8 +2,8 @@
  *
  * The library calls us: on_uri (request line), on_access once after the headers, then per piece of
  * body, then once with no bytes left, where the handler runs. A reply made there is queued at once;
- * otherwise the connection is suspended, and after the reply resumed, whereupon on_access comes
- * once more. on_completed ends it.
+ * otherwise the connection waits (http_wait.c), and after the reply on_access comes once more.
+ * on_completed ends it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ static void peer_enter(weir_http_req *req, http_peer_state state)
 {
     if (req->peer) {
         req->peer->state = state;
-        req->peer->since_ms = weir_mono_ms();
+        req->peer->since_ms = weir_coarse_ms();
     }
 }
 
@@ -84,7 +84,9 @@ void *weir_http_on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
     req->peer = ci ? ci->socket_context : NULL;
     peer_enter(req, PEER_RECEIVING);
     const char *path = weir_http_target_path(uri);
-    req->path = weir_arena_dupz(req->arena, weir_slice_of(path, strcspn(path, "?")));
+    size_t n = strcspn(path, "?");
+    req->has_question = path[n] == '?';
+    req->path = weir_arena_dupz(req->arena, weir_slice_of(path, n));
     return req;
 }
 
@@ -94,6 +96,7 @@ static enum MHD_Result queue_response(weir_http_req *req)
     MHD_destroy_response(req->response);
     req->response = NULL;
     req->state = REQ_QUEUED;
+    req->h->answered = true;
     return r;
 }
 
@@ -119,6 +122,7 @@ static void leave_pending(weir_http_req *req)
     }
     req->prev = req->next = NULL;
     h->npending--;
+    weir_http_wait_end(req);
     weir_loop_del(req->gone_source);
     req->gone_source = NULL;
 }
@@ -240,7 +244,7 @@ static enum MHD_Result complete(weir_http_req *req)
     if (req->state == REQ_ANSWERED) {
         return queue_response(req);
     }
-    MHD_suspend_connection(req->conn);
+    weir_http_wait(req);
     return MHD_YES;
 }
 
@@ -260,7 +264,7 @@ enum MHD_Result weir_http_on_access(void *cls, struct MHD_Connection *conn, cons
     case REQ_READING:
         return *upload_bytes > 0 ? take_body(req, upload, upload_bytes) : complete(req);
     case REQ_ANSWERED: return queue_response(req);
-    case REQ_PENDING:
+    case REQ_PENDING: weir_http_wait_on(req); return MHD_YES;
     case REQ_QUEUED: break;
     }
     return MHD_NO;
@@ -278,7 +282,8 @@ void weir_http_on_completed(void *cls, struct MHD_Connection *conn, void **con_c
         return;
     }
     if (req->state == REQ_PENDING) {
-        abort(); /* our bug: a suspended connection cannot end, weir_http_close resumes all */
+        weir_http_wait_lost(req);
+        return;
     }
     peer_enter(req, PEER_WAITING);
     if (req->response) {
@@ -318,8 +323,8 @@ const char *weir_http_query(const weir_http_req *req, const char *name)
     if (!req->conn) {
         return weir_http_pair_find(req->foreign.query, req->foreign.nquery, name);
     }
-    if (MHD_lookup_connection_value_n(req->conn, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
-                                      &n) != MHD_YES) {
+    if (!req->has_question || MHD_lookup_connection_value_n(req->conn, MHD_GET_ARGUMENT_KIND, name,
+                                                            strlen(name), &value, &n) != MHD_YES) {
         return NULL;
     }
     return value ? value : ""; /* "?flag" without "=" */
@@ -348,7 +353,9 @@ static void on_gone_event(void *arg, unsigned events)
     }
     weir_loop_del(req->gone_source);
     req->gone_source = NULL;
-    req->gone_fn(req->gone_arg);
+    weir_loop_fn *fn = req->gone_fn;
+    req->gone_fn = NULL;
+    fn(req->gone_arg);
 }
 
 void weir_http_on_gone(weir_http_req *req, weir_loop_fn *fn, void *arg)
@@ -382,14 +389,14 @@ void weir_http_set_header(weir_http_req *req, const char *name, const char *valu
     if (req->nheaders == HTTP_RESPONSE_HEADERS_MAX) {
         return;
     }
-    req->headers[req->nheaders].name = weir_arena_strdup(req->arena, name);
-    req->headers[req->nheaders].value = weir_arena_strdup(req->arena, value);
-    if (req->headers[req->nheaders].name && req->headers[req->nheaders].value) {
-        req->nheaders++;
+    const char *kept = weir_arena_strdup(req->arena, value);
+    if (kept) {
+        req->headers[req->nheaders++] = (weir_http_pair){name, kept};
     }
 }
 
-void weir_http_reply(weir_http_req *req, int status, const char *content_type, weir_slice body)
+static void reply(weir_http_req *req, int status, const char *content_type, weir_slice body,
+                  enum MHD_ResponseMemoryMode mode)
 {
     if (req->state != REQ_PENDING) {
         abort(); /* our bug: replied twice */
@@ -402,8 +409,9 @@ void weir_http_reply(weir_http_req *req, int status, const char *content_type, w
     union {
         const char *in;
         void *out;
-    } p = {.in = body.n ? body.p : ""}; /* the library takes void * but only copies from it */
-    req->response = MHD_create_response_from_buffer(body.n, p.out, MHD_RESPMEM_MUST_COPY);
+    } p = {.in = body.n ? body.p : ""}; /* the library takes void * but only reads it */
+    req->response =
+        MHD_create_response_from_buffer(body.n, p.out, body.n ? mode : MHD_RESPMEM_PERSISTENT);
     if (!req->response) {
         abort();
     }
@@ -417,11 +425,25 @@ void weir_http_reply(weir_http_req *req, int status, const char *content_type, w
         (void)MHD_add_response_header(req->response, "Connection", "close");
     }
     req->status = status;
+    bool suspended = !req->in_handler && !req->held;
     leave_pending(req);
     req->state = REQ_ANSWERED;
-    if (!req->in_handler) {
+    if (suspended) {
         MHD_resume_connection(req->conn);
+    }
+    if (!req->in_handler) {
         req->h->resumed = true;
         weir_loop_again(req->h->l);
     }
+}
+
+void weir_http_reply(weir_http_req *req, int status, const char *content_type, weir_slice body)
+{
+    reply(req, status, content_type, body, MHD_RESPMEM_MUST_COPY);
+}
+
+void weir_http_reply_lasting(weir_http_req *req, int status, const char *content_type,
+                             weir_slice body)
+{
+    reply(req, status, content_type, body, MHD_RESPMEM_PERSISTENT);
 }

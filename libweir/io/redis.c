@@ -147,7 +147,7 @@ void weir_redis_expect(weir_redis *r, weir_redis_fn *fn, void *arg)
         r->ring_head = 0;
     }
     r->ring[(r->ring_head + r->ring_n++) & (r->ring_cap - 1)] =
-        (redis_pending){fn, arg, weir_mono_ms()};
+        (redis_pending){fn, arg, weir_coarse_ms()};
 }
 
 weir_rc weir_redis_send(weir_redis *r, size_t argc, const weir_slice *argv, weir_redis_fn *fn,

@@ -23,6 +23,7 @@ typedef struct world {
     weir_http *h;
     weir_health *health;
     weir_metrics *ms;
+    bool short_waits;
     weir_http_req *late[64];
     size_t nlate, gone;
     int fds[CLIENTS_MAX];
@@ -62,7 +63,9 @@ static void handle(void *arg, weir_http_req *req)
         return;
     }
     if (strcmp(path, "/late") == 0) {
-        weir_http_on_gone(req, on_gone, w);
+        if (!w->short_waits) {
+            weir_http_on_gone(req, on_gone, w);
+        }
         w->late[w->nlate++] = req;
     } else if (strcmp(path, "/echo") == 0) {
         weir_http_set_header(req, "X-Method", weir_http_method(req));
@@ -83,9 +86,10 @@ static void handle(void *arg, weir_http_req *req)
     }
 }
 
-static int up(void **state)
+static int start(void **state, bool short_waits)
 {
     world *w = calloc(1, sizeof *w);
+    w->short_waits = short_waits;
     w->text = calloc(1, TEXT_MAX + 1);
     *state = w;
     if (weir_loop_new(&w->l, NULL) != WEIR_OK) {
@@ -97,9 +101,20 @@ static int up(void **state)
                            .body_max_bytes = BODY_MAX,
                            .idle_timeout_s = 1,
                            .connections_max = 30,
+                           .short_waits = short_waits,
                            .handler = handle,
                            .arg = w};
     return weir_http_open(&w->h, w->l, &conf, NULL) == WEIR_OK ? 0 : -1;
+}
+
+static int up(void **state)
+{
+    return start(state, false);
+}
+
+static int up_short(void **state)
+{
+    return start(state, true);
 }
 
 static int down(void **state)
@@ -474,6 +489,114 @@ static void a_client_that_goes_away(void **state)
     ask(w, other, "GET /query?a=fine HTTP/1.1\r\nHost: x\r\n\r\n", "fine");
 }
 
+static void wait_late(world *w, size_t n)
+{
+    int64_t end = weir_mono_ms() + INT64_C(10000) * weir_test_timeout_x();
+    while (w->nlate < n && weir_mono_ms() < end) {
+        weir_loop_turn(w->l, 10);
+    }
+    assert_int_equal(w->nlate, n);
+}
+
+static void reply_its_number(weir_http_req *req)
+{
+    const char *a = weir_http_query(req, "a");
+    assert_non_null(a);
+    char text[32];
+    (void)snprintf(text, sizeof text, "number %s.", a);
+    weir_http_reply(req, 200, "text/plain", weir_slice_z(text));
+}
+
+/* Replies come in another order than their requests, and one only when the library has asked for it
+ * more often than it may. */
+static void held_requests(void **state)
+{
+    enum { N = 12, ROUNDS = 4 };
+    world *w = *state;
+    int fds[N];
+    char text[100];
+    int last = dial(w);
+    say(w, last, "GET /late?a=last HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_late(w, 1);
+    weir_http_req *waiting = w->late[0];
+    int first = dial(w);
+    say(w, first, "GET /late?a=first HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_late(w, 2);
+    reply_its_number(w->late[1]);
+    weir_loop_turn(w->l, 0); /* it does not wait for the other */
+    assert_true(recv(first, text, sizeof text, MSG_DONTWAIT) > 0);
+    for (int i = 0; i < N; i++) {
+        fds[i] = dial(w);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        w->nlate = 0;
+        for (int i = 0; i < N; i++) {
+            (void)snprintf(text, sizeof text,
+                           "GET /late?a=%d-%d HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\n"
+                           "Host: x\r\n\r\n",
+                           round, i);
+            say(w, fds[i], text);
+        }
+        wait_late(w, N);
+        for (int i = 0; i < N; i++) {
+            reply_its_number(w->late[(i * 7) % N]);
+            weir_loop_turn(w->l, 0);
+        }
+        for (int i = 0; i < N; i++) {
+            (void)snprintf(text, sizeof text, "number %d-%d.", round, i);
+            hear(w, fds[i], "HTTP/1.1 304 ", 1);
+            assert_has(w->text, text);
+            assert_has(w->text, "HTTP/1.1 304 ");
+        }
+    }
+    reply_its_number(waiting);
+    hear(w, last, "number last.", 1);
+    assert_has(w->text, "number last.");
+    assert_int_equal(weir_http_pending(w->h), 0);
+}
+
+static void reset(world *w, int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    hang_up(w, fd);
+}
+
+/* Its connection ends although it is not suspended: nothing of it may be used any more. */
+static void a_reset_while_held(void **state)
+{
+    world *w = *state;
+    int fds[2] = {dial(w), dial(w)};
+    int other = dial(w);
+    for (size_t i = 0; i < 2; i++) {
+        say(w, fds[i], "PURGE /late?a=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+        wait_late(w, i + 1);
+        weir_http_req *req = w->late[i];
+        assert_non_null(weir_http_header(req, "Host"));
+        if (i == 0) { /* asks before, the other one after */
+            weir_http_on_gone(req, on_gone, w);
+        }
+        reset(w, fds[i]);
+        int64_t end = weir_mono_ms() + INT64_C(10000) * weir_test_timeout_x();
+        while (weir_http_header(req, "Host") && weir_mono_ms() < end) {
+            weir_loop_turn(w->l, 0);
+        }
+        assert_null(weir_http_header(req, "Host"));
+        assert_null(weir_http_query(req, "a"));
+        assert_string_equal(weir_http_method(req), "PURGE");
+        assert_string_equal(weir_http_path(req), "/late");
+        if (i == 1) {
+            weir_http_on_gone(req, on_gone, w);
+        }
+        weir_loop_turn(w->l, 0);
+        assert_int_equal(w->gone, i + 1);
+        assert_int_equal(weir_http_pending(w->h), 1);
+        weir_http_reply(req, 200, "text/plain", WEIR_SLICE_LIT("nobody hears this"));
+        assert_int_equal(weir_http_pending(w->h), 0);
+    }
+    ask(w, other, "GET /query?a=fine HTTP/1.1\r\nHost: x\r\n\r\n", "fine");
+}
+
 static void closing_with_waiting_requests(void **state)
 {
     world *w = *state;
@@ -639,6 +762,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(replies_later, up, down),
         cmocka_unit_test_setup_teardown(a_client_that_goes_away, up, down),
         cmocka_unit_test_setup_teardown(closing_with_waiting_requests, up, down),
+        {"keep_alive_and_methods, short waits", keep_alive_and_methods, up_short, down, NULL},
+        {"pipelined_requests, short waits", pipelined_requests, up_short, down, NULL},
+        {"replies_later, short waits", replies_later, up_short, down, NULL},
+        {"closing_with_waiting_requests, short waits", closing_with_waiting_requests, up_short,
+         down, NULL},
+        {"stop_accepting, short waits", stop_accepting, up_short, down, NULL},
+        cmocka_unit_test_setup_teardown(held_requests, up_short, down),
+        cmocka_unit_test_setup_teardown(a_reset_while_held, up_short, down),
         cmocka_unit_test_setup_teardown(stop_accepting, up, down),
         cmocka_unit_test_setup_teardown(too_many_connections, up, down),
         cmocka_unit_test_setup_teardown(health_endpoints, up, down),
