@@ -1,8 +1,8 @@
 /* fence.c - reading documents so that a switch of generations cannot be missed.
  *
- *   MGET <ns>:position <ns>:m:1:7      position and document in one atomic read
- *   MGET <ns>:position <ns>:m:1:9
- *   HMGET <ns>:models m                once per loop turn, behind the reads of that turn: the fence
+ *   MGET <ns>:position <ns>:m:1:7 …    the turn's documents and their position in one atomic read
+ *   MGET <ns>:position <ns>:m:1:9 …    more of them
+ *   HMGET <ns>:models m                behind the reads of the turn: the fence
  * A number is never used for another generation, and one that serves again after a rollback was
  * maintained all the while. If m's entry, read later, still says generation 1, then generation 1
  * was maintained when its documents were read, and the position told is true for them. If it says
@@ -64,11 +64,8 @@ static void keep_document(rsvc_query *q, weir_slice s)
     }
 }
 
-static void take_reply(rsvc_query *q, const weir_redis_reply *reply)
+static void take_document(rsvc_query *q, const weir_redis_reply *document)
 {
-    const weir_redis_reply *document = weir_redis_reply_at(reply, 1);
-    q->has_position =
-        weir_lsn_parse(weir_redis_reply_str(weir_redis_reply_at(reply, 0)), &q->position);
     if (weir_redis_reply_type(document) == WEIR_REDIS_STRING) {
         keep_document(q, weir_redis_reply_str(document));
     } else {
@@ -79,16 +76,44 @@ static void take_reply(rsvc_query *q, const weir_redis_reply *reply)
 static void on_read(void *arg, const weir_redis_reply *reply)
 {
     rsvc_query *q = arg;
-    if (!reply) {
-        q->outcome = RSVC_LOST;
-    } else if (weir_redis_reply_len(reply) == 2) {
-        take_reply(q, reply);
-    } else {
-        q->outcome = RSVC_REFUSED;
+    const size_t n = q->together;
+    uint64_t position = 0;
+    bool has_position =
+        weir_lsn_parse(weir_redis_reply_str(weir_redis_reply_at(reply, 0)), &position);
+    for (size_t i = 0; i < n; i++) {
+        rsvc_query *next = q->next; /* replying frees q */
+        if (!reply) {
+            q->outcome = RSVC_LOST;
+        } else if (weir_redis_reply_len(reply) == n + 1) {
+            q->has_position = has_position;
+            q->position = position;
+            take_document(q, weir_redis_reply_at(reply, i + 1));
+        } else {
+            q->outcome = RSVC_REFUSED;
+        }
+        if (q->unfenced) {
+            rsvc_answer_unavailable(q, "too many reads wait for Redis");
+        }
+        q = next;
     }
-    if (q->unfenced) {
-        rsvc_answer_unavailable(q, "too many reads wait for Redis");
+}
+
+/* The next documents of the batch in one MGET; returns the query behind them. */
+static rsvc_query *send_read(rsvc_worker *w, rsvc_query *first)
+{
+    weir_slice argv[2 + RSVC_READ_KEYS] = {WEIR_SLICE_LIT("MGET"), w->key_position};
+    size_t n = 0;
+    rsvc_query *behind = first;
+    for (; behind && n < RSVC_READ_KEYS; behind = behind->next) {
+        argv[2 + n++] = behind->key;
     }
+    first->together = n;
+    if (!w->redis || weir_redis_send(w->redis, 2 + n, argv, on_read, first) != WEIR_OK) {
+        for (rsvc_query *q = first; q != behind; q = q->next) {
+            q->outcome = RSVC_LOST;
+        }
+    }
+    return behind;
 }
 
 /* Notes that the batch uses the model. False: the batch has no room for another one. */
@@ -120,18 +145,16 @@ void rsvc_fence_read(rsvc_query *q)
     q->seen_before = w->has_seen ? w->seen : 0;
     q->outcome = RSVC_NONE;
     q->has_position = false;
-    weir_slice argv[3] = {WEIR_SLICE_LIT("MGET"), w->key_position,
-                          weir_dockey_doc(weir_http_arena(q->req), w->ns,
-                                          weir_slice_z(q->model->name), q->generation,
-                                          q->target.key)};
-    if (!argv[2].p || weir_redis_send(w->redis, 3, argv, on_read, q) != WEIR_OK) {
-        rsvc_answer_unavailable(q, "too many reads wait for Redis");
+    q->key = weir_dockey_doc(weir_http_arena(q->req), w->ns, weir_slice_z(q->model->name),
+                             q->generation, q->target.key);
+    if (!q->key.p) {
+        rsvc_answer_unavailable(q, "the request needs too much memory");
         return;
     }
     q->next = NULL;
     *w->batch->last = q;
     w->batch->last = &q->next;
-    weir_loop_again(w->l); /* the turn hook that sends the fence may be over already */
+    weir_loop_again(w->l); /* the turn hook that sends the reads may be over already */
 }
 
 /* Judges a query whose read is fenced in. */
@@ -180,8 +203,9 @@ static void on_fence(void *arg, const weir_redis_reply *reply)
     }
 }
 
-/* No fence behind these reads. They have come back already, as lost, when the connection went in
- * this very turn; while it stands (the client refuses more) they still will. */
+/* No fence behind these reads. Those that could not be sent either, or have come back as lost
+ * because the connection went, are over; while it stands (the client refuses more) others still
+ * will come back. */
 static void unfence(rsvc_fence *f)
 {
     rsvc_query *q = f->first;
@@ -204,6 +228,9 @@ void rsvc_fence_flush(void *worker)
         return;
     }
     w->batch = NULL;
+    for (rsvc_query *q = f->first; q;) {
+        q = send_read(w, q);
+    }
     weir_slice argv[2 + RSVC_FENCE_MODELS] = {WEIR_SLICE_LIT("HMGET"), w->key_models};
     for (size_t i = 0; i < f->nmodels; i++) {
         argv[2 + i] = weir_slice_z(f->models[i]->name);

@@ -15,6 +15,7 @@ enum {
     RSVC_WAITERS_MAX = 65536, /* per loop; connections bound it too */
     RSVC_RETRIES_MAX = 20,
     RSVC_FENCE_MODELS = 16,
+    RSVC_READ_KEYS = 16, /* documents of one MGET; as many are in memory twice for a moment */
     RSVC_ARENA_DOC_MAX = 64 * 1024, /* larger documents are copied to the heap */
     RSVC_READING_MS = 2000,         /* how often the models are read without any cause */
     RSVC_TICK_MS = 50,
@@ -43,6 +44,8 @@ typedef struct rsvc_query {
     bool waited;
     bool gone;
     bool unfenced; /* its fence could not be sent: whatever was read, it cannot be told */
+    weir_slice key;
+    size_t together; /* of the first one of an MGET: how many it reads */
     int64_t wait_ms;
     int64_t started_us;
     int retries;

@@ -466,6 +466,40 @@ static void many_waiters(void **state)
     wait_for_waiters(0);
 }
 
+/* They wake together, so they are read together: more than one MGET of them. */
+static void each_its_own_document(void **state)
+{
+    enum { N = 60, LARGE_BYTES = 100000 };
+    static asker k[N];
+    (void)state;
+    fixture_need(&fx);
+    char *large = malloc(LARGE_BYTES + 1);
+    memset(large, 'l', LARGE_BYTES);
+    large[LARGE_BYTES] = '\0';
+    for (int i = 0; i < N; i++) {
+        if (i % 5 != 0) {
+            CMD("SET", weir_arena_printf(a, "shop:order_view:1:own%d", i),
+                i % 7 == 0 ? large : weir_arena_printf(a, "{\"own\": %d}", i));
+        }
+        ask_start(&k[i], weir_arena_printf(
+                             a, "/queries/order_view/own%d?wait_ms=10000&min_position=0/5800", i));
+    }
+    wait_for_waiters(N);
+    CMD("SET", "shop:position", "0/5800");
+    publish("0/5800");
+    for (int i = 0; i < N; i++) {
+        ask_end(&k[i]);
+        assert_int_equal(k[i].r.status, i % 5 == 0 ? 404 : 200);
+        assert_slice("0/5800", weir_curl_header(&k[i].r, "Weir-Position"));
+        if (i % 5 != 0) {
+            assert_slice(i % 7 == 0 ? large : weir_arena_printf(a, "{\"own\": %d}", i),
+                         k[i].r.body);
+        }
+        weir_arena_free(k[i].a);
+    }
+    free(large);
+}
+
 /* Without a word on the notice channel: only the fence can see it. */
 static void a_switch_of_generations(void **state)
 {
@@ -624,6 +658,7 @@ int main(void)
         cmocka_unit_test_setup(states_of_models, fill),
         cmocka_unit_test_setup(waiting_for_a_position, fill),
         cmocka_unit_test_setup(many_waiters, fill),
+        cmocka_unit_test_setup(each_its_own_document, fill),
         cmocka_unit_test_setup(a_switch_of_generations, fill),
         cmocka_unit_test_setup(an_outage_of_redis, fill),
         cmocka_unit_test_setup(a_stuck_redis, fill),
