@@ -11,6 +11,9 @@
 #include "libweir/base/xalloc.h"
 
 enum {
+    CONNECTIONS_MAX = 512,
+    UNANSWERED_MAX = 256, /* of one connection */
+    PARKED_MAX = 2048,    /* of all; beyond, a fetch is answered at once */
     REQUEST_MAX_BYTES = 2 * 1024 * 1024,
     FETCH_DEFAULT_BYTES = 1024 * 1024,
     FETCH_MAX_BYTES = 64 * 1024 * 1024,
@@ -19,7 +22,7 @@ enum {
     KEEP_BUFFER_BYTES = 8 * 1024 * 1024,
 };
 
-void brg_feed_reply(brg_feed *f, weir_nng_req *req, weir_feed_op op, const weir_feed_reply *r)
+void brg_feed_reply(brg_feed *f, weir_sp_req *req, weir_feed_op op, const weir_feed_reply *r)
 {
     weir_buf_reset(&f->out);
     weir_feed_reply_encode(&f->out, op, r);
@@ -31,14 +34,14 @@ void brg_feed_reply(brg_feed *f, weir_nng_req *req, weir_feed_op op, const weir_
         weir_buf_reset(&f->out);
         weir_feed_reply_encode(&f->out, op, &sorry);
     }
-    weir_nng_reply(req, weir_buf_slice(&f->out));
+    weir_sp_reply(req, weir_buf_slice(&f->out));
     if (f->out.cap > KEEP_BUFFER_BYTES) {
         weir_buf_fini(&f->out); /* one large row must not be held for ever */
         weir_buf_init(&f->out, WEIR_FEED_REPLY_MAX_BYTES);
     }
 }
 
-void brg_feed_refuse(brg_feed *f, weir_nng_req *req, weir_feed_op op, const char *code,
+void brg_feed_refuse(brg_feed *f, weir_sp_req *req, weir_feed_op op, const char *code,
                      const char *fmt, ...)
 {
     char text[500];
@@ -66,7 +69,7 @@ weir_cursor brg_feed_first(brg_feed *f)
     return first;
 }
 
-bool brg_feed_ready(brg_feed *f, weir_nng_req *req, weir_feed_op op)
+bool brg_feed_ready(brg_feed *f, weir_sp_req *req, weir_feed_op op)
 {
     brg_shared *s = f->s;
     weir_monitor_lock(s->m);
@@ -165,10 +168,12 @@ static bool serve(brg_feed *f, const brg_parked *p, bool anyway)
 static void arm(brg_feed *f)
 {
     int64_t next = INT64_MAX;
-    for (size_t i = 0; i < f->nparked; i++) {
-        next = f->parked[i].deadline_ms < next ? f->parked[i].deadline_ms : next;
+    for (const brg_parked *p = f->parked; p; p = p->next) {
+        if (p->deadline_ms < next && !weir_sp_full(p->req)) {
+            next = p->deadline_ms;
+        }
     }
-    if (f->nparked) {
+    if (next != INT64_MAX) {
         int64_t left = next - weir_mono_ms();
         weir_loop_timer_arm(f->timer, left > 0 ? left : 0, false);
     } else {
@@ -176,24 +181,52 @@ static void arm(brg_feed *f)
     }
 }
 
-static void serve_parked(brg_feed *f)
+static void unpark(brg_parked *p)
 {
+    brg_feed *f = p->f;
+    *(p->prev ? &p->prev->next : &f->parked) = p->next;
+    if (p->next) {
+        p->next->prev = p->prev;
+    }
+    f->nparked--;
+    atomic_fetch_sub(&f->s->listeners, 1);
+    free(p);
+}
+
+static void on_gone(void *arg)
+{
+    brg_parked *p = arg;
+    weir_sp_reply(p->req, (weir_slice){NULL, 0}); /* to nobody */
+    unpark(p);
+}
+
+/* It counts among the listeners already. */
+static void park(brg_feed *f, const brg_parked *what)
+{
+    brg_parked *p = weir_xcalloc(1, sizeof *p);
+    *p = *what;
+    p->next = f->parked;
+    if (p->next) {
+        p->next->prev = p;
+    }
+    f->parked = p;
+    f->nparked++;
+    weir_sp_on_gone(p->req, on_gone, p);
+}
+
+static void serve_parked(void *arg)
+{
+    brg_feed *f = arg;
     int64_t now = weir_mono_ms();
-    for (size_t i = 0; i < f->nparked;) {
+    brg_parked *next;
+    for (brg_parked *p = f->parked; p; p = next) {
+        next = p->next;
         weir_arena_reset(f->a);
-        if (serve(f, &f->parked[i], now >= f->parked[i].deadline_ms)) {
-            f->parked[i] = f->parked[--f->nparked];
-            atomic_fetch_sub(&f->s->listeners, 1);
-        } else {
-            i++;
+        if (!weir_sp_full(p->req) && serve(f, p, now >= p->deadline_ms)) {
+            unpark(p);
         }
     }
     arm(f);
-}
-
-static void on_timer(void *arg)
-{
-    serve_parked(arg);
 }
 
 /* From any thread, through the loop: frames came or the head moved. */
@@ -204,9 +237,9 @@ static void on_kick(void *arg)
     serve_parked(f);
 }
 
-static void on_fetch(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+static void on_fetch(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
-    brg_parked p = {.req = req, .after = q->after, .known = q->known};
+    brg_parked p = {.f = f, .req = req, .after = q->after, .known = q->known};
     uint32_t wait_ms = q->wait_ms < WAIT_MAX_MS ? q->wait_ms : WAIT_MAX_MS;
     p.max_bytes = q->max_bytes == 0 ? FETCH_DEFAULT_BYTES : q->max_bytes;
     p.max_bytes = p.max_bytes < FETCH_MAX_BYTES ? p.max_bytes : FETCH_MAX_BYTES;
@@ -238,10 +271,10 @@ static void on_fetch(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
     } else if (!q->has_after) {
         p.after = (weir_feed_pos){brg_feed_head(f), 0};
     }
-    bool may_wait = wait_ms > 0 && f->nparked < BRG_PARKED_MAX;
+    bool may_wait = wait_ms > 0 && f->nparked < PARKED_MAX;
     atomic_fetch_add(&f->s->listeners, 1); /* before looking: what comes after the look must kick */
     if (!serve(f, &p, !may_wait)) {
-        f->parked[f->nparked++] = p;
+        park(f, &p);
         arm(f);
     } else {
         atomic_fetch_sub(&f->s->listeners, 1);
@@ -252,7 +285,7 @@ static void on_fetch(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
  * ------------------------------------------------------------------------------------------------------
  */
 
-static void on_request(void *arg, weir_nng_req *req, weir_slice body)
+static void on_request(void *arg, weir_sp_req *req, weir_slice body)
 {
     brg_feed *f = arg;
     weir_feed_req q;
@@ -287,14 +320,23 @@ weir_rc brg_feed_open(brg_feed **out, brg_shared *s, brg_copier *copier, brg_cra
     weir_buf_init(&f->out, WEIR_FEED_REPLY_MAX_BYTES);
     weir_rc rc = brg_subs_load(&f->subs, &s->store, err);
     if (rc == WEIR_OK) {
-        rc = weir_nng_serve(&f->server, s->loop, s->settings->bridge_feed, BRG_FEED_CONTEXTS,
-                            REQUEST_MAX_BYTES, on_request, f, err);
+        const weir_sp_conf conf = {.url = s->settings->bridge_feed,
+                                   .connections_max = CONNECTIONS_MAX,
+                                   .unanswered_max = UNANSWERED_MAX,
+                                   .message_max_bytes = REQUEST_MAX_BYTES,
+                                   .fn = on_request,
+                                   .room_fn = serve_parked,
+                                   .arg = f};
+        rc = weir_sp_serve(&f->server, s->loop, &conf, err);
+        if (rc != WEIR_OK) {
+            weir_error_wrap(err, "bridge.feed");
+        }
     }
     if (rc != WEIR_OK) {
         brg_feed_close(f);
         return rc;
     }
-    f->timer = weir_loop_timer_new(s->loop, on_timer, f);
+    f->timer = weir_loop_timer_new(s->loop, serve_parked, f);
     f->retention = weir_loop_timer_new(s->loop, brg_feed_retention, f);
     weir_loop_timer_arm(f->retention, RETENTION_MS, true);
     s->kick_arg = f;
@@ -308,9 +350,7 @@ void brg_feed_close(brg_feed *f)
     if (!f) {
         return;
     }
-    if (f->server) {
-        weir_nng_server_close(f->server);
-    }
+    weir_sp_server_close(f->server); /* and the parked fetches with their connections */
     if (f->timer) {
         weir_loop_timer_free(f->timer);
         weir_loop_timer_free(f->retention);

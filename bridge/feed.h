@@ -1,18 +1,21 @@
-/* feed.h - the feed server: NNG requests in, frames and positions out, long polls parked until
- * something comes. Loop thread. */
+/* feed.h - the feed server: requests in, frames and positions out, long polls parked until
+ * something comes. Loop thread.
+ *
+ * A subscriber that asks and does not read costs what sp.h lets wait for it and one answer; its
+ * further fetches stay parked until it has read. One that leaves takes its parked fetches along. */
 #ifndef WEIR_BRIDGE_FEED_H
 #define WEIR_BRIDGE_FEED_H
 
 #include "bridge/copier.h"
 #include "bridge/crawl.h"
 #include "bridge/subs.h"
-#include "libweir/io/nng.h"
-
-enum { BRG_FEED_CONTEXTS = 256, BRG_PARKED_MAX = 200 };
+#include "libweir/io/sp.h"
 
 /* A fetch that waits for something to come. */
 typedef struct brg_parked {
-    weir_nng_req *req;
+    struct brg_feed *f;
+    struct brg_parked *prev, *next;
+    weir_sp_req *req;
     weir_feed_pos after;
     uint32_t max_bytes, known;
     int64_t deadline_ms;
@@ -22,12 +25,12 @@ typedef struct brg_feed {
     brg_shared *s;
     brg_copier *copier;
     brg_crawl *crawl;
-    weir_nng_server *server;
+    weir_sp_server *server;
     weir_loop_timer *timer;     /* deadlines of parked fetches */
     weir_loop_timer *retention; /* once a second */
     brg_subs subs;
     brg_ages ages;
-    brg_parked parked[BRG_PARKED_MAX];
+    brg_parked *parked;
     size_t nparked;
     bool trimming;     /* an order to trim is under way */
     weir_cursor floor; /* nothing lies below it in the log, removed or never there */
@@ -44,20 +47,20 @@ WEIR_MUST_CHECK weir_rc brg_feed_open(brg_feed **out, brg_shared *s, brg_copier 
 void brg_feed_close(brg_feed *f);
 
 /* Shared by the feed*.c files. */
-void brg_feed_reply(brg_feed *f, weir_nng_req *req, weir_feed_op op, const weir_feed_reply *r);
-void brg_feed_refuse(brg_feed *f, weir_nng_req *req, weir_feed_op op, const char *code,
+void brg_feed_reply(brg_feed *f, weir_sp_req *req, weir_feed_op op, const weir_feed_reply *r);
+void brg_feed_refuse(brg_feed *f, weir_sp_req *req, weir_feed_op op, const char *code,
                      const char *fmt, ...) WEIR_PRINTF(5, 6);
 /* true: everything may be served. Otherwise it has answered `notready`. */
-bool brg_feed_ready(brg_feed *f, weir_nng_req *req, weir_feed_op op);
+bool brg_feed_ready(brg_feed *f, weir_sp_req *req, weir_feed_op op);
 weir_cursor brg_feed_head(brg_feed *f);
 weir_cursor brg_feed_first(brg_feed *f);
-void brg_feed_on_subscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
-void brg_feed_on_ack(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
-void brg_feed_on_unsubscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
-void brg_feed_on_list(brg_feed *f, weir_nng_req *req);
-void brg_feed_on_status(brg_feed *f, weir_nng_req *req);
-void brg_feed_on_crawl(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
-void brg_feed_on_copy(brg_feed *f, weir_nng_req *req, const weir_feed_req *q);
+void brg_feed_on_subscribe(brg_feed *f, weir_sp_req *req, const weir_feed_req *q);
+void brg_feed_on_ack(brg_feed *f, weir_sp_req *req, const weir_feed_req *q);
+void brg_feed_on_unsubscribe(brg_feed *f, weir_sp_req *req, const weir_feed_req *q);
+void brg_feed_on_list(brg_feed *f, weir_sp_req *req);
+void brg_feed_on_status(brg_feed *f, weir_sp_req *req);
+void brg_feed_on_crawl(brg_feed *f, weir_sp_req *req, const weir_feed_req *q);
+void brg_feed_on_copy(brg_feed *f, weir_sp_req *req, const weir_feed_req *q);
 /* Orders sub's present state to be stored; done as in ring.h. false: the log is closing. */
 WEIR_MUST_CHECK bool brg_feed_store_sub(brg_feed *f, const brg_sub *sub, void (*done)(void *order),
                                         void *arg);

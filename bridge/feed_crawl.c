@@ -9,11 +9,11 @@ enum { STATUS_MAX_BYTES = 4 * 1024 * 1024 };
 
 typedef struct waiting {
     brg_feed *f;
-    weir_nng_req *req;
+    weir_sp_req *req;
     bool start;
 } waiting;
 
-static void answer(brg_feed *f, weir_nng_req *req)
+static void answer(brg_feed *f, weir_sp_req *req)
 {
     weir_buf b;
     weir_buf_init(&b, STATUS_MAX_BYTES);
@@ -40,7 +40,7 @@ static const char *code_of(weir_rc rc)
     return rc == WEIR_E_CONFLICT ? "busy" : "input";
 }
 
-void brg_feed_on_crawl(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+void brg_feed_on_crawl(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     weir_buf batch;
     weir_error err;

@@ -11,12 +11,12 @@
 /* A request that is answered when its order is durable. */
 typedef struct waiting {
     brg_feed *f;
-    weir_nng_req *req;
+    weir_sp_req *req;
     weir_feed_op op;
     weir_cursor position;
 } waiting;
 
-static waiting *waiting_new(brg_feed *f, weir_nng_req *req, weir_feed_op op, weir_cursor position)
+static waiting *waiting_new(brg_feed *f, weir_sp_req *req, weir_feed_op op, weir_cursor position)
 {
     waiting *w = weir_xcalloc(1, sizeof *w);
     *w = (waiting){f, req, op, position};
@@ -68,7 +68,7 @@ static void forget_order(void *order)
 }
 
 /* Stores sub and answers req when that is durable. */
-static void store_and_answer(brg_feed *f, weir_nng_req *req, weir_feed_op op, const brg_sub *sub)
+static void store_and_answer(brg_feed *f, weir_sp_req *req, weir_feed_op op, const brg_sub *sub)
 {
     waiting *w = waiting_new(f, req, op, sub->position);
     if (!brg_feed_store_sub(f, sub, answer_durable, w)) {
@@ -77,7 +77,7 @@ static void store_and_answer(brg_feed *f, weir_nng_req *req, weir_feed_op op, co
     }
 }
 
-void brg_feed_on_subscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+void brg_feed_on_subscribe(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     if (!brg_feed_ready(f, req, q->op)) {
         return;
@@ -118,7 +118,7 @@ void brg_feed_on_subscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *
     store_and_answer(f, req, q->op, &sub);
 }
 
-void brg_feed_on_ack(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+void brg_feed_on_ack(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     brg_sub *sub = brg_subs_get(&f->subs, q->name);
     if (!sub) {
@@ -139,7 +139,7 @@ void brg_feed_on_ack(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
     store_and_answer(f, req, q->op, sub);
 }
 
-void brg_feed_on_unsubscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+void brg_feed_on_unsubscribe(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     brg_subs_del(&f->subs, q->name);
     brg_order *o = weir_xcalloc(1, sizeof *o);
@@ -156,7 +156,7 @@ void brg_feed_on_unsubscribe(brg_feed *f, weir_nng_req *req, const weir_feed_req
     }
 }
 
-void brg_feed_on_list(brg_feed *f, weir_nng_req *req)
+void brg_feed_on_list(brg_feed *f, weir_sp_req *req)
 {
     weir_cursor head = brg_feed_head(f);
     weir_feed_reply r = {.ok = true, .nsubs = f->subs.n};
@@ -171,7 +171,7 @@ void brg_feed_on_list(brg_feed *f, weir_nng_req *req)
     brg_feed_reply(f, req, WEIR_FEED_LIST, &r);
 }
 
-void brg_feed_on_status(brg_feed *f, weir_nng_req *req)
+void brg_feed_on_status(brg_feed *f, weir_sp_req *req)
 {
     weir_buf b;
     weir_buf_init(&b, 4 * 1024 * 1024);
@@ -183,7 +183,7 @@ void brg_feed_on_status(brg_feed *f, weir_nng_req *req)
     weir_buf_fini(&b);
 }
 
-void brg_feed_on_copy(brg_feed *f, weir_nng_req *req, const weir_feed_req *q)
+void brg_feed_on_copy(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     brg_job_view view;
     weir_error err;

@@ -30,6 +30,7 @@ enum {
     M_SUBS,
     M_LAPSED,
     M_PARKED,
+    M_CONNECTIONS,
     M_REQUESTS,
     M_STREAMING,
     M_COUNT
@@ -65,6 +66,7 @@ static void register_metrics(brg_status *st)
         [M_LAPSED] = {"weir_bridge_lapsed_total", "Answers and subscribers given up as lapsed",
                       false},
         [M_PARKED] = {"weir_bridge_waiting_fetches", "Fetches that wait for news", true},
+        [M_CONNECTIONS] = {"weir_bridge_feed_connections", "Connections of the feed", true},
         [M_REQUESTS] = {"weir_bridge_requests_total", "Requests on the feed", false},
         [M_STREAMING] = {"weir_bridge_streaming", "1 while the stream runs", true},
     };
@@ -100,6 +102,7 @@ static void refresh_metrics(brg_status *st, brg_state state)
         [M_SUBS] = (int64_t)st->feed->subs.n,
         [M_LAPSED] = (int64_t)st->feed->lapsed,
         [M_PARKED] = (int64_t)st->feed->nparked,
+        [M_CONNECTIONS] = (int64_t)weir_sp_connections(st->feed->server),
         [M_REQUESTS] = (int64_t)st->feed->requests,
         [M_STREAMING] = state == BRG_STREAMING,
     };
@@ -168,7 +171,8 @@ static void put_subscribers(brg_feed *f, weir_buf *out)
                         sub->lapsed ? "lapsed" : "active", weir_lsn_print(sub->position.lsn, lsn),
                         head.lsn > sub->position.lsn ? head.lsn - sub->position.lsn : 0);
     }
-    weir_buf_putz(out, "]");
+    weir_buf_printf(out, "],\"feed\":{\"connections\":%u,\"waiting\":%zu}",
+                    weir_sp_connections(f->server), f->nparked);
 }
 
 static void put_copy(brg_status *st, weir_buf *out)

@@ -17,7 +17,7 @@
 #include "libweir/base/str.h"
 #include "libweir/codec/json.h"
 #include "libweir/codec/message.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 
 enum {
     CALL_MS = 10000,
@@ -70,7 +70,7 @@ static weir_rc ask(struct crawl *c, const weir_feed_req *q, weir_slice *status, 
     weir_buf_init(&reply, WEIR_FEED_REPLY_MAX_BYTES);
     weir_feed_req_encode(&req, q);
     weir_arena_reset(c->a);
-    weir_rc rc = weir_nng_call(c->app.s.bridge_feed, weir_buf_slice(&req), CALL_MS, &reply, err);
+    weir_rc rc = weir_sp_call(c->app.s.bridge_feed, weir_buf_slice(&req), CALL_MS, &reply, err);
     weir_slice body =
         rc == WEIR_OK ? weir_arena_dup(c->a, weir_buf_slice(&reply)) : (weir_slice){0};
     rc = rc == WEIR_OK ? weir_feed_reply_decode(body, c->a, &r, err) : rc;

@@ -11,8 +11,8 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "libweir/codec/json.h"
-#include "libweir/io/nng.h"
 #include "libweir/io/pg.h"
+#include "libweir/io/sp_client.h"
 
 enum {
     SQL_MAX_BYTES = 4 << 20,
@@ -212,7 +212,7 @@ static bool slot_state(const char *feed, weir_arena *a, const char **state, cons
     weir_buf_init(&reply, REPLY_MAX_BYTES);
     weir_feed_req_encode(&q, &req);
     bool ok =
-        weir_nng_call(feed, weir_buf_slice(&q), ASK_MS, &reply, &err) == WEIR_OK &&
+        weir_sp_call(feed, weir_buf_slice(&q), ASK_MS, &reply, &err) == WEIR_OK &&
         weir_feed_reply_decode(weir_arena_dup(a, weir_buf_slice(&reply)), a, &r, &err) == WEIR_OK &&
         r.ok && weir_json_parse(&j, r.status, &err) == WEIR_OK;
     const weir_json *slot = ok ? weir_json_get(j, "slot") : NULL;

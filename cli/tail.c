@@ -15,7 +15,7 @@
 #include "libweir/codec/frame.h"
 #include "libweir/codec/json.h"
 #include "libweir/codec/message.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 
 enum { FETCH_BYTES = 1 << 20, FETCH_WAIT_MS = 1000, CALL_MS = 10000, VALUE_SHOW = 60 };
 
@@ -282,7 +282,7 @@ static weir_rc fetch(struct tail *t, weir_error *err)
     weir_buf_init(&reply, WEIR_FEED_REPLY_MAX_BYTES);
     weir_feed_req_encode(&req, &q);
     weir_arena_reset(t->a);
-    weir_rc rc = weir_nng_call(t->app.s.bridge_feed, weir_buf_slice(&req), CALL_MS, &reply, err);
+    weir_rc rc = weir_sp_call(t->app.s.bridge_feed, weir_buf_slice(&req), CALL_MS, &reply, err);
     rc = rc == WEIR_OK ? weir_feed_reply_decode(weir_buf_slice(&reply), t->a, &r, err) : rc;
     if (rc == WEIR_OK && !r.ok) {
         rc = weir_fail(err, weir_slice_eqz(r.code, "notready") ? WEIR_E_AGAIN : WEIR_E_STATE, 0,

@@ -30,11 +30,11 @@ static weir_slice name_of(const proj *p, char buf[NAME_MAX_BYTES])
     return (weir_slice){buf, n < NAME_MAX_BYTES ? (size_t)n : NAME_MAX_BYTES - 1};
 }
 
-static weir_rc ask(proj *p, const weir_feed_req *req, int64_t timeout_ms, weir_nng_reply_fn *fn)
+static weir_rc ask(proj *p, const weir_feed_req *req, int64_t timeout_ms, weir_sp_reply_fn *fn)
 {
     weir_buf_reset(&p->feed.request);
     weir_feed_req_encode(&p->feed.request, req);
-    return weir_nng_request(p->feed.nng, weir_buf_slice(&p->feed.request), timeout_ms, fn, p);
+    return weir_sp_request(p->feed.client, weir_buf_slice(&p->feed.request), timeout_ms, fn, p);
 }
 
 static void later(proj *p, const char *why)
@@ -385,8 +385,8 @@ weir_rc proj_feed_start(proj *p, weir_error *err)
         f->replies[i].a = weir_arena_new(0); /* bounded by the reply, which is */
     }
     weir_health_wait(p->health, "bridge", "not asked yet");
-    return weir_nng_client_open(&f->nng, p->loop, p->settings->bridge_feed,
-                                WEIR_FEED_REPLY_MAX_BYTES, err);
+    return weir_sp_client_open(&f->client, p->loop, p->settings->bridge_feed,
+                               WEIR_FEED_REPLY_MAX_BYTES, err);
 }
 
 void proj_feed_begin(proj *p)
@@ -417,8 +417,8 @@ void proj_feed_restart(proj *p)
 void proj_feed_stop(proj *p)
 {
     proj_feed *f = &p->feed;
-    weir_nng_client_close(f->nng);
-    f->nng = NULL;
+    weir_sp_client_close(f->client);
+    f->client = NULL;
     for (int i = 0; i < PROJ_REPLIES; i++) {
         weir_buf_fini(&f->replies[i].bytes);
         weir_arena_free(f->replies[i].a);

@@ -26,8 +26,8 @@
 #include "libweir/codec/message.h"
 #include "libweir/io/health.h"
 #include "libweir/io/loop.h"
-#include "libweir/io/nng.h"
 #include "libweir/io/redis.h"
+#include "libweir/io/sp_client.h"
 #include "projector/engine/apply.h"
 #include "projector/engine/render.h"
 #include "projector/engine/walk.h"
@@ -124,7 +124,7 @@ typedef struct proj_reply {
 typedef enum proj_feed_state { FEED_OFF, FEED_SUBSCRIBING, FEED_ON } proj_feed_state;
 
 typedef struct proj_feed {
-    weir_nng_client *nng;
+    weir_sp_client *client;
     proj_feed_state state;
     bool busy;          /* subscribe or fetch in flight */
     bool drop;          /* the state was discarded meanwhile: its reply is of no use */

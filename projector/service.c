@@ -382,7 +382,7 @@ void proj_close(proj *p)
     if (p->http) {
         weir_http_close(p->http);
     }
-    if (p->feed.nng) {
+    if (p->feed.client) {
         proj_feed_stop(p);
     }
     if (p->sink.redis) {

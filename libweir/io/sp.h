@@ -9,11 +9,11 @@
  *   - Each message takes two reads, one write and four changes of threads: 64 commands in flight
  *     went through at 1.5 x pgbench with the library at both ends or at ours, at 3.3 x with this,
  *     where many requests arrive with one read and leave with one write.
- * Inside of the trust boundary (the bridge's feed) the library serves. Requests of one connection
- * may be answered in any order.
+ * Requests of one connection may be answered in any order.
  *
  * Everything runs on the loop thread. Bounded: connections, unanswered requests and unsent bytes
- * of a connection (it is not read meanwhile), message size and time to arrive (it is closed).
+ * of a connection (it is not read meanwhile), message size and time to arrive or to be taken (it is
+ * closed). Each turn a connection reads and writes a bounded amount, then it is the others' turn.
  */
 #ifndef WEIR_IO_SP_H
 #define WEIR_IO_SP_H
@@ -35,7 +35,8 @@ typedef struct weir_sp_conf {
     unsigned unanswered_max;  /* of one connection */
     size_t message_max_bytes; /* of a body */
     weir_sp_fn *fn;
-    void *arg;
+    weir_loop_fn *room_fn; /* NULL: nobody asks weir_sp_full. Else told when it may have changed */
+    void *arg;             /* of both */
 } weir_sp_conf;
 
 WEIR_MUST_CHECK weir_rc weir_sp_serve(weir_sp_server **out, weir_loop *l, const weir_sp_conf *conf,
@@ -43,12 +44,15 @@ WEIR_MUST_CHECK weir_rc weir_sp_serve(weir_sp_server **out, weir_loop *l, const 
 int weir_sp_port(const weir_sp_server *s); /* 0: a local socket */
 unsigned weir_sp_connections(const weir_sp_server *s);
 void weir_sp_stop_accepting(weir_sp_server *s);
-/* Every request must have been answered. NULL is fine. */
+/* Connections end as their clients' leaving ends them; what is unanswered after that is dropped,
+ * and its handles become invalid. NULL is fine. */
 void weir_sp_server_close(weir_sp_server *s);
 
 /* Copies body; req is gone afterwards. When its client is gone nothing is sent. */
 void weir_sp_reply(weir_sp_req *req, weir_slice body);
 /* fn(arg) runs when the connection ends before the reply, which must still be made. */
 void weir_sp_on_gone(weir_sp_req *req, weir_loop_fn *fn, void *arg);
+/* So much waits to be sent to its client that a long answer had better wait, too. */
+bool weir_sp_full(const weir_sp_req *req);
 
 #endif

@@ -9,9 +9,14 @@
 #include "libweir/base/xalloc.h"
 #include "libweir/io/sp_priv.h"
 
+static bool full(const sp_conn *c)
+{
+    return c->out.n - c->out_at > SP_UNSENT_PAUSE_BYTES;
+}
+
 static bool paused(const sp_conn *c)
 {
-    return c->nreqs >= c->s->conf.unanswered_max || c->out.n - c->out_at > SP_UNSENT_PAUSE_BYTES;
+    return c->nreqs >= c->s->conf.unanswered_max || full(c);
 }
 
 static void set_interest(sp_conn *c)
@@ -28,28 +33,59 @@ static void set_interest(sp_conn *c)
 
 static void mark_dirty(sp_conn *c)
 {
+    weir_sp_server *s = c->s;
     if (!c->dirty) {
         c->dirty = true;
-        c->next_dirty = c->s->dirty;
-        c->s->dirty = c;
-        weir_loop_again(c->s->l);
+        c->next_dirty = NULL;
+        *(s->dirty ? &s->last_dirty->next_dirty : &s->dirty) = c;
+        s->last_dirty = c;
+        s->ndirty++;
+        weir_loop_again(s->l);
     }
 }
 
 static void unmark_dirty(sp_conn *c)
 {
-    for (sp_conn **at = &c->s->dirty; c->dirty && *at; at = &(*at)->next_dirty) {
-        if (*at == c) {
-            *at = c->next_dirty;
+    weir_sp_server *s = c->s;
+    sp_conn *before = NULL;
+    for (sp_conn *at = s->dirty; c->dirty && at; before = at, at = at->next_dirty) {
+        if (at == c) {
+            *(before ? &before->next_dirty : &s->dirty) = c->next_dirty;
+            s->last_dirty = s->last_dirty == c ? before : s->last_dirty;
+            s->ndirty--;
             c->dirty = false;
-            return;
         }
+    }
+}
+
+static weir_sp_req **list_of(const weir_sp_req *req)
+{
+    return req->conn ? &req->conn->reqs : &req->s->orphans;
+}
+
+static void link_req(weir_sp_req *req)
+{
+    weir_sp_req **list = list_of(req);
+    req->prev = NULL;
+    req->next = *list;
+    if (req->next) {
+        req->next->prev = req;
+    }
+    *list = req;
+}
+
+static void unlink_req(weir_sp_req *req)
+{
+    *(req->prev ? &req->prev->next : list_of(req)) = req->next;
+    if (req->next) {
+        req->next->prev = req->prev;
     }
 }
 
 static void req_free(weir_sp_req *req)
 {
     weir_sp_server *s = req->s;
+    unlink_req(req);
     if (s->npool >= SP_POOL_MAX) {
         free(req);
         return;
@@ -72,25 +108,16 @@ static weir_sp_req *req_new(sp_conn *c)
     req->s = s;
     req->conn = c;
     req->gone_fn = NULL;
-    req->prev = NULL;
-    req->next = c->reqs;
-    if (req->next) {
-        req->next->prev = req;
-    }
-    c->reqs = req;
+    link_req(req);
     c->nreqs++;
     return req;
 }
 
-static void detach(weir_sp_req *req)
+static void orphan(weir_sp_req *req)
 {
-    sp_conn *c = req->conn;
-    *(req->prev ? &req->prev->next : &c->reqs) = req->next;
-    if (req->next) {
-        req->next->prev = req->prev;
-    }
-    c->nreqs--;
+    unlink_req(req);
     req->conn = NULL;
+    link_req(req);
 }
 
 static void hang_up(sp_conn *c)
@@ -108,7 +135,7 @@ void weir_sp_conn_close(sp_conn *c)
     hang_up(c);
     while (c->reqs) { /* whoever is told may reply at once, and the request is gone */
         weir_sp_req *req = c->reqs;
-        detach(req);
+        orphan(req);
         if (req->gone_fn) {
             req->gone_fn(req->gone_arg);
         }
@@ -218,16 +245,32 @@ static bool receive(sp_conn *c)
     return true;
 }
 
+/* A client that is always a little behind must not make what was sent pile up. */
+static void forget_sent(sp_conn *c)
+{
+    if (c->out_at > c->out.n - c->out_at) {
+        c->out.n -= c->out_at;
+        memmove(c->out.p, c->out.p + c->out_at, c->out.n);
+        c->out_at = 0;
+    }
+}
+
 /* false: it has ended. */
 static bool flush(sp_conn *c)
 {
-    while (c->out.n > c->out_at) {
+    for (int writes = 0; c->out.n > c->out_at; writes++) {
+        if (writes == SP_WRITES_MAX) {
+            forget_sent(c);
+            mark_dirty(c);
+            return true;
+        }
         ssize_t n = give_bytes(c, c->out.p + c->out_at, c->out.n - c->out_at);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0 && errno == EAGAIN) {
             c->send_since_ms = c->send_since_ms ? c->send_since_ms : weir_mono_ms();
+            forget_sent(c);
             return true;
         }
         if (n <= 0) {
@@ -267,12 +310,14 @@ static void on_event(void *arg, unsigned events)
 void weir_sp_conn_flush_all(void *server)
 {
     weir_sp_server *s = server;
-    while (s->dirty) {
+    bool room = false;
+    /* Once each: who has more to send then comes again in the next pass, behind the others. */
+    for (unsigned n = s->ndirty; n > 0 && s->dirty; n--) {
         sp_conn *c = s->dirty;
-        s->dirty = c->next_dirty;
-        c->dirty = false;
-        bool was_paused = paused(c) || c->in.n > 0;
+        unmark_dirty(c);
+        bool was_full = full(c), was_paused = paused(c) || c->in.n > 0;
         bool there = !c->out.failed && flush(c);
+        room = room || (was_full && there && !full(c));
         if (there && was_paused && !paused(c)) { /* what had arrived before it was paused */
             there = parse(c);
             weir_loop_again(s->l);
@@ -282,6 +327,9 @@ void weir_sp_conn_flush_all(void *server)
         } else {
             weir_sp_conn_close(c);
         }
+    }
+    if (room && s->conf.room_fn) {
+        s->conf.room_fn(s->conf.arg);
     }
 }
 
@@ -337,7 +385,7 @@ void weir_sp_reply(weir_sp_req *req, weir_slice body)
     sp_conn *c = req->conn;
     if (c) {
         unsigned char head[WEIR_SP_HEAD_MAX];
-        detach(req);
+        c->nreqs--;
         weir_buf_put(&c->out, head, weir_sp_head(head, c->s->url.ipc, req->ids_n + body.n));
         weir_buf_put(&c->out, req->ids, req->ids_n);
         weir_buf_puts(&c->out, body);
@@ -350,4 +398,9 @@ void weir_sp_on_gone(weir_sp_req *req, weir_loop_fn *fn, void *arg)
 {
     req->gone_fn = fn;
     req->gone_arg = arg;
+}
+
+bool weir_sp_full(const weir_sp_req *req)
+{
+    return req->conn && full(req->conn);
 }

@@ -9,6 +9,7 @@
 enum {
     SP_READ_BYTES = 32 * 1024,
     SP_READS_MAX = 4,    /* then others have their turn */
+    SP_WRITES_MAX = 16,  /* the same */
     SP_RECORDS_MAX = 16, /* the same, in TLS: a read has one record */
     SP_KEEP_BYTES = 64 * 1024,
     SP_UNSENT_PAUSE_BYTES = 4 << 20,
@@ -29,7 +30,8 @@ struct weir_sp_req {
     size_t ids_n;
     weir_loop_fn *gone_fn;
     void *gone_arg;
-    weir_sp_req *prev, *next; /* of the connection; next also chains the pool */
+    weir_sp_req *prev,
+        *next; /* of the connection, or of those without; next chains the pool, too */
 };
 
 struct sp_conn {
@@ -44,7 +46,7 @@ struct sp_conn {
     size_t out_at; /* sent of out */
     weir_sp_req *reqs;
     unsigned nreqs;
-    sp_conn *prev, *next, *next_dirty;
+    sp_conn *prev, *next, *next_dirty; /* dirty: its turn to send comes at the end of this one's */
 };
 
 struct weir_sp_server {
@@ -56,8 +58,9 @@ struct weir_sp_server {
     weir_loop_fd *source;
     weir_loop_timer *tick;
     bool paused; /* accepting failed; tried again by the tick */
-    sp_conn *conns, *dirty;
-    unsigned nconns;
+    sp_conn *conns, *dirty, *last_dirty;
+    unsigned nconns, ndirty;
+    weir_sp_req *orphans; /* to be answered, their connections are gone */
     weir_sp_req *pool;
     unsigned npool;
 };

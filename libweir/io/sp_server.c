@@ -70,7 +70,8 @@ static weir_rc open_socket(weir_sp_server *s, weir_error *err)
         return weir_fail(err, WEIR_E_INPUT, 0,
                          "tls+tcp:// needs a certificate: set tls.cert and tls.key");
     }
-    const weir_listen at = {s->url.host, s->url.port, s->conf.reuseport};
+    bool any = strcmp(s->url.host, "*") == 0; /* as NNG writes it */
+    const weir_listen at = {any ? "" : s->url.host, s->url.port, s->conf.reuseport};
     return weir_listen_tcp(&at, &s->fd, &s->port, err);
 }
 
@@ -128,10 +129,16 @@ void weir_sp_server_close(weir_sp_server *s)
     if (!s) {
         return;
     }
+    s->conf.room_fn = NULL;
     weir_sp_stop_accepting(s);
     weir_sp_conn_flush_all(s);
     while (s->conns) {
         weir_sp_conn_close(s->conns);
+    }
+    while (s->orphans) {
+        weir_sp_req *req = s->orphans;
+        s->orphans = req->next;
+        free(req);
     }
     weir_loop_off_turn(s->l, weir_sp_conn_flush_all, s);
     weir_loop_timer_free(s->tick);

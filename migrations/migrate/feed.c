@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "libweir/base/xalloc.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 
 enum {
     ANSWER_MS = 15000,
@@ -63,7 +63,7 @@ static weir_rc call(mig_feed *f, const weir_feed_req *req, int64_t timeout_ms, w
     weir_buf_reset(&f->request);
     weir_buf_reset(&f->reply);
     weir_feed_req_encode(&f->request, req);
-    weir_rc rc = weir_nng_call(f->s->feed, weir_buf_slice(&f->request), timeout_ms, &f->reply, err);
+    weir_rc rc = weir_sp_call(f->s->feed, weir_buf_slice(&f->request), timeout_ms, &f->reply, err);
     if (rc != WEIR_OK) {
         err->flags |= WEIR_EF_RETRY; /* however it shows: the bridge is away, and comes back */
     }

@@ -1,4 +1,5 @@
-/* source.c - the fetch thread: a loop with one NNG client; replies go to the flow under a monitor.
+/* source.c - the fetch thread: a loop with one client of the feed; replies go to the flow under a
+ * monitor.
  */
 #include "migrations/sync/source.h"
 
@@ -12,7 +13,7 @@
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/loop.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 
 enum {
     SYNC_AHEAD = 3,
@@ -43,7 +44,7 @@ struct sync_source {
     uint32_t batch_bytes;
     weir_loop *loop;
     weir_thread *thread;
-    weir_nng_client *nng;
+    weir_sp_client *client;
     weir_loop_timer *retry;
     weir_backoff backoff;
     weir_buf request;
@@ -68,12 +69,12 @@ struct sync_source {
 
 static void fetch(sync_source *s);
 
-static weir_rc ask(sync_source *s, const weir_feed_req *req, int64_t ms, weir_nng_reply_fn *fn,
+static weir_rc ask(sync_source *s, const weir_feed_req *req, int64_t ms, weir_sp_reply_fn *fn,
                    void *arg)
 {
     weir_buf_reset(&s->request);
     weir_feed_req_encode(&s->request, req);
-    return weir_nng_request(s->nng, weir_buf_slice(&s->request), ms, fn, arg);
+    return weir_sp_request(s->client, weir_buf_slice(&s->request), ms, fn, arg);
 }
 
 static void set_trouble(sync_source *s, weir_rc rc, const char *text)
@@ -239,7 +240,7 @@ weir_rc sync_source_open(sync_source **out, const sync_source_conf *conf, weir_e
     weir_rc rc = weir_loop_new(&s->loop, err);
     if (rc == WEIR_OK) {
         s->retry = weir_loop_timer_new(s->loop, fetch_posted, s);
-        rc = weir_nng_client_open(&s->nng, s->loop, s->feed, WEIR_FEED_REPLY_MAX_BYTES, err);
+        rc = weir_sp_client_open(&s->client, s->loop, s->feed, WEIR_FEED_REPLY_MAX_BYTES, err);
     }
     if (rc == WEIR_OK) {
         rc = weir_thread_start(&s->thread, "sync-fetch", run, s, err);
@@ -254,8 +255,8 @@ weir_rc sync_source_open(sync_source **out, const sync_source_conf *conf, weir_e
 static void stop_posted(void *arg)
 {
     sync_source *s = arg;
-    weir_nng_client_close(s->nng);
-    s->nng = NULL;
+    weir_sp_client_close(s->client);
+    s->client = NULL;
     weir_loop_stop(s->loop);
 }
 
@@ -267,8 +268,8 @@ void sync_source_close(sync_source *s)
     if (s->thread && weir_loop_post(s->loop, stop_posted, s)) {
         weir_thread_join(s->thread);
     }
-    if (s->nng) {
-        weir_nng_client_close(s->nng);
+    if (s->client) {
+        weir_sp_client_close(s->client);
     }
     if (s->retry) {
         weir_loop_timer_free(s->retry);
@@ -304,7 +305,7 @@ static weir_rc call(const char *feed, const weir_feed_req *req, int64_t ms, weir
     weir_buf_init(&q, REQUEST_MAX_BYTES);
     weir_buf_init(&got, 16 << 20);
     weir_feed_req_encode(&q, req);
-    weir_rc rc = weir_nng_call(feed, weir_buf_slice(&q), ms, &got, err);
+    weir_rc rc = weir_sp_call(feed, weir_buf_slice(&q), ms, &got, err);
     if (rc == WEIR_OK) {
         rc = weir_feed_reply_decode(weir_arena_dup(a, weir_buf_slice(&got)), a, r, err);
     } else {
@@ -488,7 +489,7 @@ static void ack_posted(void *arg)
                          .name = weir_slice_z(o->s->name),
                          .has_after = true,
                          .after = {o->at, 0}};
-    if (!o->s->nng || ask(o->s, &req, ANSWER_MS, on_acked, o->s) != WEIR_OK) {
+    if (!o->s->client || ask(o->s, &req, ANSWER_MS, on_acked, o->s) != WEIR_OK) {
         WEIR_DEBUG("SYNC-ACK-SKIPPED", "too many requests in flight");
     }
     free(o);
@@ -524,7 +525,7 @@ weir_rc sync_source_copy(const char *feed, const char *copy_id, weir_feed_table 
     weir_buf_init(&request, COPY_MAX_BYTES);
     weir_buf_init(&bytes, 1 << 20);
     weir_feed_req_encode(&request, &req);
-    weir_rc rc = weir_nng_call(feed, weir_buf_slice(&request), COPY_MS, &bytes, err);
+    weir_rc rc = weir_sp_call(feed, weir_buf_slice(&request), COPY_MS, &bytes, err);
     rc = rc == WEIR_OK ? weir_feed_reply_decode(weir_buf_slice(&bytes), a, &answer, err) : rc;
     if (rc == WEIR_OK && !answer.ok) {
         rc = weir_fail(err, WEIR_E_STATE, 0, WEIR_SLICE_FMT, WEIR_SLICE_ARG(answer.error));

@@ -9,7 +9,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/base/thread.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 #include "tests/support/bridgetest.h"
 #include "tests/support/check.h"
 
@@ -108,7 +108,7 @@ static void bad_requests_are_named(void **state)
     weir_error err;
     weir_feed_reply r;
     weir_buf_init(&reply, 1 << 20);
-    assert_int_equal(weir_nng_call(t->b.feed, WEIR_SLICE_LIT("nonsense"), 5000, &reply, &err),
+    assert_int_equal(weir_sp_call(t->b.feed, WEIR_SLICE_LIT("nonsense"), 5000, &reply, &err),
                      WEIR_OK);
     assert_int_equal(weir_feed_reply_decode(weir_buf_slice(&reply), t->a, &r, &err), WEIR_OK);
     assert_true(!r.ok && weir_slice_eqz(r.code, "input"));

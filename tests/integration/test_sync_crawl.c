@@ -5,7 +5,7 @@
 
 #include "libweir/base/str.h"
 #include "libweir/codec/message.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 #include "tests/support/synctest.h"
 
 static const char tables_sql[] =
@@ -48,7 +48,7 @@ static void crawl(const synctest *t, const char *id)
     weir_buf_init(&q, 1 << 20);
     weir_buf_init(&got, 1 << 20);
     weir_feed_req_encode(&q, &req);
-    assert_rc(WEIR_OK, weir_nng_call(feed_of(t), weir_buf_slice(&q), 10000, &got, &err), &err);
+    assert_rc(WEIR_OK, weir_sp_call(feed_of(t), weir_buf_slice(&q), 10000, &got, &err), &err);
     assert_rc(WEIR_OK,
               weir_feed_reply_decode(weir_arena_dup(synctest_fx.a, weir_buf_slice(&got)),
                                      synctest_fx.a, &r, &err),

@@ -13,7 +13,7 @@
 #include "libweir/base/thread.h"
 #include "libweir/codec/json.h"
 #include "libweir/codec/message.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 #include "tests/support/check.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/sys.h"
@@ -540,7 +540,7 @@ static void nng_says_input(sys *s, weir_slice request)
     weir_buf b;
     weir_feed_reply r;
     weir_buf_init(&b, 1 << 20);
-    assert_rc(WEIR_OK, weir_nng_call(s->app.feed_url, request, 5000, &b, &err), &err);
+    assert_rc(WEIR_OK, weir_sp_call(s->app.feed_url, request, 5000, &b, &err), &err);
     assert_rc(WEIR_OK, weir_feed_reply_decode(weir_buf_slice(&b), s->app.a, &r, &err), &err);
     assert_false(r.ok);
     if (!weir_slice_eqz(r.code, "input")) {

@@ -10,7 +10,7 @@
 #include "libweir/base/sp.h"
 #include "libweir/base/str.h"
 #include "libweir/codec/ask.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 #include "tests/support/rawhttp.h"
 #include "tests/support/writetest.h"
 
@@ -36,7 +36,7 @@ static spoken speak(const wt_service *s, const weir_ask *ask)
     weir_buf_init(&request, 1 << 24);
     weir_buf_init(&reply, 1 << 24);
     weir_ask_encode(&request, ask);
-    weir_rc rc = weir_nng_call(s->nng, weir_buf_slice(&request), ASK_MS, &reply, &err);
+    weir_rc rc = weir_sp_call(s->nng, weir_buf_slice(&request), ASK_MS, &reply, &err);
     assert_rc(WEIR_OK, rc, &err);
     assert_rc(WEIR_OK, weir_answer_decode(weir_buf_slice(&reply), &a, &err), &err);
     out.status = a.status;

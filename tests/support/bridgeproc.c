@@ -10,7 +10,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/base/xalloc.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp_client.h"
 #include "tests/support/pgserver.h"
 
 bool bridgeproc_init(bridgeproc *b, const char *bin_dir, const char *pg_uri, const char *extra)
@@ -70,7 +70,7 @@ bool bridgeproc_call(bridgeproc *b, const weir_feed_req *req, weir_arena *a, wei
     weir_buf_init(&reply, WEIR_FEED_REPLY_MAX_BYTES);
     weir_feed_req_encode(&q, req);
     bool ok =
-        weir_nng_call(b->feed, weir_buf_slice(&q), 15000, &reply, &err) == WEIR_OK &&
+        weir_sp_call(b->feed, weir_buf_slice(&q), 15000, &reply, &err) == WEIR_OK &&
         weir_feed_reply_decode(weir_arena_dup(a, weir_buf_slice(&reply)), a, out, &err) == WEIR_OK;
     weir_buf_fini(&q);
     weir_buf_fini(&reply);

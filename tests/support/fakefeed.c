@@ -6,9 +6,15 @@
 
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
-#include "libweir/io/nng.h"
+#include "libweir/io/sp.h"
 
-enum { FRAMES_MAX = 4000, RELS_MAX = 16, PARKED_MAX = 64, PER_REPLY = 8 };
+enum {
+    FRAMES_MAX = 4000,
+    RELS_MAX = 16,
+    PARKED_MAX = 1024,
+    CONNECTIONS_MAX = 16,
+    PER_REPLY = 8,
+};
 
 typedef struct entry {
     weir_feed_pos at, next;
@@ -17,14 +23,14 @@ typedef struct entry {
 } entry;
 
 typedef struct parked {
-    weir_nng_req *req;
+    weir_sp_req *req;
     weir_feed_pos after;
 } parked;
 
 struct fakefeed {
     weir_loop *l;
     weir_thread *t;
-    weir_nng_server *s;
+    weir_sp_server *s;
     weir_monitor *m;
     const char *system_id;
     entry frames[FRAMES_MAX];
@@ -47,16 +53,16 @@ static int pos_cmp(weir_feed_pos a, weir_feed_pos b)
     return c ? c : (a.part > b.part) - (a.part < b.part);
 }
 
-static void answer(weir_nng_req *req, weir_feed_op op, const weir_feed_reply *r)
+static void answer(weir_sp_req *req, weir_feed_op op, const weir_feed_reply *r)
 {
     weir_buf b;
     weir_buf_init(&b, (size_t)1 << 28);
     weir_feed_reply_encode(&b, op, r);
-    weir_nng_reply(req, weir_buf_slice(&b));
+    weir_sp_reply(req, weir_buf_slice(&b));
     weir_buf_fini(&b);
 }
 
-static void refuse(weir_nng_req *req, weir_feed_op op, const char *code)
+static void refuse(weir_sp_req *req, weir_feed_op op, const char *code)
 {
     weir_feed_reply r = {.code = weir_slice_z(code),
                          .error = WEIR_SLICE_LIT("as the test wants it")};
@@ -64,7 +70,7 @@ static void refuse(weir_nng_req *req, weir_feed_op op, const char *code)
 }
 
 /* Under the lock. false: nothing new for it. */
-static bool try_fetch(fakefeed *f, weir_nng_req *req, weir_feed_pos after)
+static bool try_fetch(fakefeed *f, weir_sp_req *req, weir_feed_pos after)
 {
     weir_slice frames[PER_REPLY];
     weir_slice rels[RELS_MAX];
@@ -90,7 +96,7 @@ static bool try_fetch(fakefeed *f, weir_nng_req *req, weir_feed_pos after)
     return true;
 }
 
-static void on_fetch(fakefeed *f, weir_nng_req *req, const weir_feed_req *q)
+static void on_fetch(fakefeed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     if (f->lapsed) {
         refuse(req, WEIR_FEED_FETCH, "lapsed");
@@ -102,7 +108,7 @@ static void on_fetch(fakefeed *f, weir_nng_req *req, const weir_feed_req *q)
     }
 }
 
-static void on_copy(fakefeed *f, weir_nng_req *req, const weir_feed_req *q)
+static void on_copy(fakefeed *f, weir_sp_req *req, const weir_feed_req *q)
 {
     char id[64];
     (void)snprintf(id, sizeof id, "%.*s", WEIR_SLICE_ARG(q->copy_id));
@@ -113,7 +119,7 @@ static void on_copy(fakefeed *f, weir_nng_req *req, const weir_feed_req *q)
     answer(req, WEIR_FEED_COPY, &r);
 }
 
-static void on_request(void *arg, weir_nng_req *req, weir_slice body)
+static void on_request(void *arg, weir_sp_req *req, weir_slice body)
 {
     fakefeed *f = arg;
     weir_feed_req q;
@@ -192,10 +198,16 @@ fakefeed *fakefeed_open(const char *url, const char *system_id)
 {
     fakefeed *f = weir_xcalloc(1, sizeof *f);
     weir_error err;
+    const weir_sp_conf conf = {.url = url,
+                               .connections_max = CONNECTIONS_MAX,
+                               .unanswered_max = PARKED_MAX / CONNECTIONS_MAX,
+                               .message_max_bytes = 1 << 20,
+                               .fn = on_request,
+                               .arg = f};
     f->m = weir_monitor_new();
     f->system_id = system_id;
     if (weir_loop_new(&f->l, &err) != WEIR_OK ||
-        weir_nng_serve(&f->s, f->l, url, PARKED_MAX, 1 << 20, on_request, f, &err) != WEIR_OK ||
+        weir_sp_serve(&f->s, f->l, &conf, &err) != WEIR_OK ||
         weir_thread_start(&f->t, "fakefeed", run, f, &err) != WEIR_OK) {
         (void)fprintf(stderr, "fakefeed: %s\n", err.msg);
         abort();
@@ -209,7 +221,7 @@ void fakefeed_close(fakefeed *f)
         abort();
     }
     weir_thread_join(f->t);
-    weir_nng_server_close(f->s);
+    weir_sp_server_close(f->s);
     weir_loop_free(f->l);
     for (size_t i = 0; i < f->n; i++) {
         free(f->frames[i].p);
