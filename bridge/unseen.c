@@ -4,14 +4,24 @@
 
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/pg.h"
 
-enum { LOOK_MS = 1000, AWAY_MS = 2000, SLICE_MS = 100, CHUNK_MS = 250, LOAD_PERCENT = 50 };
+enum {
+    LOOK_MS = 1000,
+    LOOK_SHARE = 50,     /* of all time, a look may take one part in so many … */
+    LOOK_MAX_MS = 10000, /* … but looks are never further apart */
+    WHOLE_MS = 60000,    /* a whole look now and then, whatever the mark says */
+    AWAY_MS = 2000,
+    SLICE_MS = 100,
+    CHUNK_MS = 250,
+    LOAD_PERCENT = 50,
+};
 
-extern const char weir_sql_unseen[];
+extern const char weir_sql_unseen[], weir_sql_unseen_mark[];
 
 /* In the log's database `crawl`; a new crawl removes the keys from 'a' to 'z' only. */
 #define SHAPE_KEY WEIR_SLICE_LIT("S")
@@ -21,9 +31,11 @@ struct brg_unseen {
     brg_crawl *crawl;
     weir_monitor *m;
     weir_pg *pg;
-    char *known;  /* the shape that the log remembers; NULL: not read yet, or none */
-    bool unsaved; /* known is that of a first copy's beginning, and not in the log yet */
-    bool gone;    /* a table went or means something else, and nobody was told yet */
+    char *known;           /* the shape that the log remembers; NULL: not read yet, or none */
+    bool unsaved;          /* known is that of a first copy's beginning, and not in the log yet */
+    bool gone;             /* a table went or means something else, and nobody was told yet */
+    char *snapshot, *mark; /* of the catalog when it was as known says; NULL: not looked yet */
+    int64_t whole_ms;      /* when all of it was looked at */
 
     /* one question to the loop at a time: written by the thread while nothing is asked */
     weir_arena *a;
@@ -44,12 +56,20 @@ brg_unseen *brg_unseen_new(brg_shared *s, brg_crawl *crawl)
     return u;
 }
 
+static void forget_mark(brg_unseen *u)
+{
+    free(u->snapshot);
+    free(u->mark);
+    u->snapshot = u->mark = NULL;
+}
+
 void brg_unseen_free(brg_unseen *u)
 {
     if (u) {
         weir_pg_close(u->pg);
         weir_arena_free(u->a);
         weir_monitor_free(u->m);
+        forget_mark(u);
         free(u->known);
         free(u);
     }
@@ -220,7 +240,8 @@ static weir_rc tell_gone(brg_unseen *u, weir_error *err)
     return rc;
 }
 
-static weir_rc order(brg_unseen *u, weir_error *err)
+/* *done: what is known now is the catalog. */
+static weir_rc order(brg_unseen *u, bool *done, weir_error *err)
 {
     weir_pg_rows *rows = NULL;
     weir_rc rc = query(u, u->known, &rows, err);
@@ -232,7 +253,8 @@ static weir_rc order(brg_unseen *u, weir_error *err)
     take_tables(u, rows);
     /* what is remembered of tables that left makes a shape look new at first */
     bool same = u->known && !u->unsaved && weir_slice_eqz(u->shape, u->known);
-    if (!same && ask_loop(u)) {
+    *done = same || ask_loop(u);
+    if (*done && !same) {
         know(u, u->shape, false);
         u->gone = u->gone || !weir_pg_isnull(rows, 0, 1);
     }
@@ -240,16 +262,42 @@ static weir_rc order(brg_unseen *u, weir_error *err)
     return WEIR_OK;
 }
 
+static weir_rc look_at_all(brg_unseen *u, bool *done, weir_error *err)
+{
+    weir_pg_rows *rows = NULL;
+    weir_rc rc = query(u, NULL, &rows, err);
+    if (rc != WEIR_OK) {
+        return rc;
+    }
+    *done = u->known && !u->unsaved && weir_slice_eqz(weir_pg_value(rows, 0, 0), u->known);
+    weir_pg_rows_free(rows);
+    return *done ? WEIR_OK : order(u, done, err);
+}
+
+/* The mark was taken before all was looked at: what changes in between shows in the next mark. */
 static weir_rc look(brg_unseen *u, weir_error *err)
 {
     weir_pg_rows *rows = NULL;
+    bool done = false;
+    const char *params[] = {u->s->settings->bridge_publication, u->snapshot, u->mark};
     weir_rc rc = remembered(u, err);
-    rc = rc == WEIR_OK ? query(u, NULL, &rows, err) : rc;
-    if (rc == WEIR_OK) {
-        bool same = u->known && !u->unsaved && weir_slice_eqz(weir_pg_value(rows, 0, 0), u->known);
-        weir_pg_rows_free(rows);
-        rc = same ? WEIR_OK : order(u, err);
+    rc = rc == WEIR_OK ? weir_pg_query(u->pg, weir_sql_unseen_mark, 3, params, &rows, err) : rc;
+    if (rc != WEIR_OK) {
+        return rc;
     }
+    weir_slice mark = weir_pg_value(rows, 0, 1);
+    int64_t now_ms = weir_mono_ms();
+    if (!u->mark || !weir_slice_eqz(mark, u->mark) || now_ms - u->whole_ms > WHOLE_MS) {
+        forget_mark(u);
+        rc = look_at_all(u, &done, err);
+        u->whole_ms = now_ms;
+    }
+    if (rc == WEIR_OK && (u->mark || done)) {
+        forget_mark(u);
+        u->snapshot = weir_xstrdup(weir_pg_valuez(rows, 0, 0));
+        u->mark = weir_xstrdup(weir_pg_valuez(rows, 0, 1));
+    }
+    weir_pg_rows_free(rows);
     return rc == WEIR_OK ? tell_gone(u, err) : rc;
 }
 
@@ -260,6 +308,7 @@ static weir_rc connect_pg(brg_unseen *u, weir_error *err)
     }
     weir_pg_close(u->pg);
     u->pg = NULL;
+    forget_mark(u); /* it may be another server */
     /* Somebody's lock on a new partition must not hold us: we look again. */
     weir_pg_conf conf = {.uri = u->s->settings->postgres_uri,
                          .application_name = "weir-bridge-unseen",
@@ -283,6 +332,7 @@ void brg_unseen_run(void *arg)
     while (!brg_stopping(u->s)) {
         weir_error err = {0};
         weir_rc rc = WEIR_OK;
+        int64_t begun_ms = weir_mono_ms();
         brg_state state = brg_get_state(u->s, NULL, 0);
         if (state == BRG_STREAMING || state == BRG_COPYING) {
             rc = turn(u, state, &err);
@@ -290,8 +340,9 @@ void brg_unseen_run(void *arg)
         if (rc != WEIR_OK) {
             WEIR_DEBUG("BRG-UNSEEN-RETRY", "%s", err.msg); /* the reader says the same, louder */
         }
-        int64_t next_ms = state == BRG_STREAMING ? LOOK_MS : SLICE_MS;
-        brg_pause(u->s, rc == WEIR_OK ? next_ms : AWAY_MS);
+        int64_t rest_ms = (weir_mono_ms() - begun_ms) * LOOK_SHARE;
+        rest_ms = rest_ms < LOOK_MS ? LOOK_MS : rest_ms > LOOK_MAX_MS ? LOOK_MAX_MS : rest_ms;
+        brg_pause(u->s, rc != WEIR_OK ? AWAY_MS : state == BRG_STREAMING ? rest_ms : SLICE_MS);
     }
     atomic_fetch_sub(&u->s->running, 1);
 }
