@@ -244,10 +244,28 @@ static weir_rc wait_up(sync_cmd *s, weir_error *err)
     return rc;
 }
 
+/* What only an operator can mend is said before anything is begun: a slot nobody reads keeps the
+ * source's WAL. A target that is away for now is waited for later. */
+static weir_rc look_at_target(const sync_cmd *s, weir_error *err)
+{
+    weir_pg *pg = NULL;
+    weir_pg_conf conf = {.uri = s->conf.target.uri, .application_name = "weir"};
+    if (s->conf.lake) {
+        return WEIR_OK;
+    }
+    weir_rc rc = weir_pg_open(&pg, &conf, err);
+    weir_pg_close(pg);
+    if (rc == WEIR_OK || (err->flags & WEIR_EF_RETRY)) {
+        return WEIR_OK;
+    }
+    weir_error_wrap(err, "the target");
+    return rc;
+}
+
 static weir_rc start_all(sync_cmd *s, weir_error *err)
 {
-    weir_rc rc = WEIR_OK;
-    if (!s->conf.folder) {
+    weir_rc rc = look_at_target(s, err);
+    if (rc == WEIR_OK && !s->conf.folder) {
         rc = find_tables(s, err);
         if (rc == WEIR_OK) {
             tell_unused_sections(s);

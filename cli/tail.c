@@ -9,6 +9,7 @@
 #include "cli/app.h"
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/tail_table.h"
 #include "libweir/base/buf.h"
 #include "libweir/base/map.h"
 #include "libweir/base/str.h"
@@ -63,16 +64,7 @@ static bool wanted(const struct tail *t, const weir_relation *rel)
     if (!t->table) {
         return true;
     }
-    if (!rel) {
-        return false;
-    }
-    weir_slice table = weir_slice_z(t->table);
-    const char *dot = strchr(t->table, '.');
-    if (dot) {
-        return weir_slice_eq(rel->schema, weir_slice_of(t->table, (size_t)(dot - t->table))) &&
-               weir_slice_eq(rel->name, weir_slice_z(dot + 1));
-    }
-    return weir_slice_eq(rel->name, table);
+    return rel && cli_tail_matches(t->table, rel->schema, rel->name);
 }
 
 static void value_text(weir_buf *b, const weir_val *v, bool json)
@@ -347,6 +339,10 @@ int cli_tail(int argc, char **argv)
     struct sigaction sa = {.sa_handler = on_signal};
     (void)sigaction(SIGINT, &sa, NULL);
     (void)sigaction(SIGTERM, &sa, NULL);
+    const char *note = t.table ? cli_tail_table_note(&t.app, t.table) : NULL;
+    if (note) {
+        (void)fprintf(stderr, "weir tail: %s\n", note);
+    }
     t.a = weir_arena_new(0);
     t.rels = weir_arena_new(0);
     t.by_version = weir_map_new();

@@ -66,9 +66,11 @@ static weir_rc connect_failed(PGconn *conn, weir_error *err)
     }
     bool denied = strncmp(state, "28", 2) == 0 || strcmp(state, "42501") == 0 ||
                   (state[0] == '\0' && PQconnectionNeedsPassword(conn));
-    weir_rc rc = denied ? weir_fail(err, WEIR_E_DENIED, 0, "%s", text)
-                        : weir_fail(err, WEIR_E_CONN, WEIR_EF_RETRY, "%s",
-                                    text[0] ? text : "cannot connect");
+    bool nowhere = strcmp(state, "3D000") == 0; /* no such database */
+    weir_rc rc = denied    ? weir_fail(err, WEIR_E_DENIED, 0, "%s", text)
+                 : nowhere ? weir_fail(err, WEIR_E_NOTFOUND, 0, "%s", text)
+                           : weir_fail(err, WEIR_E_CONN, WEIR_EF_RETRY, "%s",
+                                       text[0] ? text : "cannot connect");
     if (err) {
         memcpy(err->sqlstate, state, sizeof state);
     }

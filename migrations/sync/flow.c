@@ -113,6 +113,11 @@ void sync_flow_view_get(sync_flow *f, sync_flow_view *out)
     *out = f->view;
     weir_monitor_unlock(f->m);
     out->head = weir_cursor_cmp(head, out->position) > 0 ? head : out->position;
+    if (out->state == SYNC_FLOW_RUNNING &&
+        sync_source_lost(f->source, out->text, sizeof out->text)) {
+        out->state = SYNC_FLOW_WAITING;
+        out->caught_up = false;
+    }
 }
 
 static bool stopping(sync_flow *f)

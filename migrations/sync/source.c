@@ -13,7 +13,7 @@
 #include "libweir/base/thread.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/loop.h"
-#include "libweir/io/sp_client.h"
+#include "migrations/sync/pulse.h"
 
 enum {
     SYNC_AHEAD = 3,
@@ -45,6 +45,7 @@ struct sync_source {
     weir_loop *loop;
     weir_thread *thread;
     weir_sp_client *client;
+    sync_pulse *pulse;
     weir_loop_timer *retry;
     weir_backoff backoff;
     weir_buf request;
@@ -243,6 +244,9 @@ weir_rc sync_source_open(sync_source **out, const sync_source_conf *conf, weir_e
         rc = weir_sp_client_open(&s->client, s->loop, s->feed, WEIR_FEED_REPLY_MAX_BYTES, err);
     }
     if (rc == WEIR_OK) {
+        s->pulse = sync_pulse_open(s->loop, s->client);
+    }
+    if (rc == WEIR_OK) {
         rc = weir_thread_start(&s->thread, "sync-fetch", run, s, err);
     }
     if (rc != WEIR_OK) {
@@ -268,6 +272,7 @@ void sync_source_close(sync_source *s)
     if (s->thread && weir_loop_post(s->loop, stop_posted, s)) {
         weir_thread_join(s->thread);
     }
+    sync_pulse_close(s->pulse);
     if (s->client) {
         weir_sp_client_close(s->client);
     }
@@ -510,6 +515,11 @@ weir_cursor sync_source_head(sync_source *s)
     weir_cursor head = s->head;
     weir_monitor_unlock(s->m);
     return head;
+}
+
+bool sync_source_lost(sync_source *s, char *text, size_t size)
+{
+    return sync_pulse_lost(s->pulse, text, size);
 }
 
 weir_rc sync_source_copy(const char *feed, const char *copy_id, weir_feed_table *tables, size_t n,

@@ -53,6 +53,9 @@ const weir_relation *sync_source_relation(const sync_source *s, uint32_t version
 void sync_source_ack(sync_source *s, weir_cursor at);
 /* The newest head the bridge told. */
 weir_cursor sync_source_head(sync_source *s);
+/* true, and why in text: nothing new can come now, although nothing has failed (pulse.h). Any
+ * thread. */
+bool sync_source_lost(sync_source *s, char *text, size_t size);
 /* Asks the bridge for all rows of the tables; they come in the stream, COPIED last. A bridge that
  * was restarted has forgotten it: ask again, with the same id. */
 WEIR_MUST_CHECK weir_rc sync_source_copy(const char *feed, const char *copy_id,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/thread.h"
 #include "tests/support/synctest.h"
 
@@ -302,6 +303,39 @@ static void test_killed(void **state)
     assert_string_equal("2500", synctest_value(t, t->b, "SELECT count(*) FROM nokey"));
 }
 
+/* The source takes no connections: its bridge goes on answering, with nothing new. */
+static void test_source_down(void **state)
+{
+    synctest *t = begin(state, "tables = public.t");
+    synctest_start(t);
+    synctest_sql(t->a, "INSERT INTO t VALUES (1, 'x', NULL)");
+    synctest_equal(t, "t");
+    await_status(t, "caught up");
+    synctest_sql(t->b, "ALTER DATABASE a ALLOW_CONNECTIONS false");
+    synctest_sql(t->b, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'a' "
+                       "AND application_name LIKE 'weir-bridge%'");
+    await_status(t, "the bridge does not stream");
+    assert_int_equal(1, synctest_run(t, "status", NULL, NULL));
+    synctest_sql(t->b, "ALTER DATABASE a ALLOW_CONNECTIONS true");
+    await_status(t, "caught up");
+    assert_int_equal(0, synctest_run(t, "status", NULL, NULL));
+}
+
+/* What only the operator can mend is said at once, and nothing is left behind. */
+static void test_no_such_target(void **state)
+{
+    synctest *t = begin(state, "tables = public.t");
+    char *name = strstr(t->uri_b, "/b?");
+    name[1] = 'c';
+    synctest_ini(t, "tables = public.t");
+    name[1] = 'b';
+    int64_t begun_ms = weir_mono_ms();
+    assert_int_equal(1, synctest_run(t, "start", "--detach", NULL));
+    assert_true(weir_mono_ms() - begun_ms < INT64_C(10000) * weir_test_timeout_x());
+    assert_string_equal("0", synctest_value(t, t->a, "SELECT count(*) FROM pg_replication_slots"));
+    synctest_ini(t, "tables = public.t");
+}
+
 static void test_refused(void **state)
 {
     synctest *t = begin(state, "tables = public.*");
@@ -331,6 +365,8 @@ int main(void)
         cmocka_unit_test_teardown(test_moved_while_loose, synctest_end),
         cmocka_unit_test_teardown(test_columns_change, synctest_end),
         cmocka_unit_test_teardown(test_killed, synctest_end),
+        cmocka_unit_test_teardown(test_source_down, synctest_end),
+        cmocka_unit_test_teardown(test_no_such_target, synctest_end),
         cmocka_unit_test_teardown(test_refused, synctest_end),
     };
     return cmocka_run_group_tests_name("sync", tests, synctest_up, synctest_down);
