@@ -23,9 +23,9 @@
  *
  * A table of the target that was made for the job is copied in one piece, if it is no larger than
  * whole_max_bytes and neither chunk_rows_max nor rows_per_s is set: in the source's physical order
- * and frozen, which saves a third of the work; an interruption begins that table anew. It gives
- * way, and goes on by chunks, when somebody waits for the source's table, and when a row does not
- * fit.
+ * and frozen, which saves a quarter of the work; an interruption begins that table anew. It gives
+ * way, and goes on by chunks, when somebody waits for the source's table, when the job is paused,
+ * and when a row does not fit.
  *
  * One thread calls open, create, copy, finish, close; progress, pause and stop from any thread.
  */

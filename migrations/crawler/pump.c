@@ -29,8 +29,10 @@ static weir_rc pass_on(crw_pair *p, crw_chunk *ch, weir_error *err)
         if (!crw_pace_rows(p->c, rows)) {
             return weir_fail(err, WEIR_E_EOF, 0, "stopping");
         }
-        if (ch->r->whole && atomic_load(&ch->t->gives_way)) {
-            return weir_fail(err, WEIR_E_AGAIN, 0, "somebody waits for the source's table");
+        bool paused = atomic_load(&p->c->paused);
+        if (ch->r->whole && (paused || atomic_load(&ch->t->gives_way))) {
+            return weir_fail(err, WEIR_E_AGAIN, 0, "%s",
+                             paused ? "paused" : "somebody waits for the source's table");
         }
     }
 }

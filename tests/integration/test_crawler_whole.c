@@ -123,48 +123,81 @@ static bool is_reading(void *arg)
                   "t") == 0;
 }
 
-/* Each row of the piece takes its time until somebody had the table to himself. */
+static const crw_column slow_columns[] = {
+    {.name = "id"},
+    {.name = "v", .expr = "v || (SELECT pg_sleep(s)::text FROM public.pause WHERE g.id > 0)"}};
+static const crw_table slow_table = {.source_schema = "public",
+                                     .source_name = "g",
+                                     .columns = slow_columns,
+                                     .ncolumns = 2,
+                                     .fresh = true};
+
+/* Fifteen seconds for the piece, until pause says 0. */
+static void start_slowly(crawlertest_runner *r, crw_conf *conf)
+{
+    fixture_sql(&crawlertest_fx,
+                "DROP TABLE IF EXISTS pause, g; CREATE TABLE pause (s float8); INSERT INTO pause "
+                "VALUES (0.005); CREATE TABLE g (id int PRIMARY KEY, v text); INSERT INTO g SELECT "
+                "i, repeat('x', 3000) FROM generate_series(1, 3000) i");
+    crawlertest_sql("DROP TABLE IF EXISTS g; CREATE TABLE g (id int, v text)");
+    crawlertest_start(r, conf);
+    fixture_wait(&crawlertest_fx, is_reading, NULL, 10000, "the copy to read");
+}
+
+static void end_in_chunks(crawlertest_runner *r)
+{
+    weir_thread_join(r->t);
+    assert_rc(WEIR_OK, r->rc, &r->err);
+    assert_true(crawlertest_state(r).chunks > 2);
+    assert_int_equal(crawlertest_state(r).rows, 3000);
+    crw_close(r->c);
+    crawlertest_same(CRAWLERTEST_SUM("g", "id"));
+}
+
 static void gives_way(void **state)
 {
     (void)state;
     fixture_need(&crawlertest_fx);
-    fixture_sql(&crawlertest_fx,
-                "CREATE TABLE pause (s float8); INSERT INTO pause VALUES (0.005); CREATE TABLE g "
-                "(id int PRIMARY KEY, v text); INSERT INTO g SELECT i, repeat('x', 3000) FROM "
-                "generate_series(1, 3000) i");
-    crawlertest_sql("CREATE TABLE g (id int, v text)");
-    static const crw_column columns[] = {
-        {.name = "id"},
-        {.name = "v", .expr = "v || (SELECT pg_sleep(s)::text FROM public.pause WHERE g.id > 0)"}};
-    const crw_table tables[] = {{.source_schema = "public",
-                                 .source_name = "g",
-                                 .columns = columns,
-                                 .ncolumns = 2,
-                                 .fresh = true}};
-    crw_conf conf = whole_conf("way", tables, 1);
+    crw_conf conf = whole_conf("way", &slow_table, 1);
     crawlertest_runner r = {.c = NULL};
     weir_error err;
     weir_pg *other = NULL;
     const weir_pg_rows *row = NULL;
     weir_pg_conf pc = {.uri = crawlertest_fx.pg.uri, .application_name = "other"};
+    start_slowly(&r, &conf);
     assert_rc(WEIR_OK, weir_pg_open(&other, &pc, &err), &err);
-    crawlertest_start(&r, &conf);
-    fixture_wait(&crawlertest_fx, is_reading, NULL, 10000, "the copy to read");
     assert_rc(WEIR_OK, weir_pg_script(other, "BEGIN", &err), &err);
     assert_rc(WEIR_OK,
               weir_pg_stream_start(other, "LOCK TABLE g IN ACCESS EXCLUSIVE MODE", 0, NULL, &err),
               &err);
-    /* The whole takes fifteen seconds. */
     fixture_wait(&crawlertest_fx, is_granted, other, 8000, "the lock");
     assert_rc(WEIR_E_EOF, weir_pg_stream_next(other, &row, &err), &err);
     assert_rc(WEIR_OK, weir_pg_script(other, "UPDATE pause SET s = 0; COMMIT", &err), &err);
-    weir_thread_join(r.t);
-    assert_rc(WEIR_OK, r.rc, &r.err);
-    assert_true(crawlertest_state(&r).chunks > 2);
-    assert_int_equal(crawlertest_state(&r).rows, 3000);
-    crw_close(r.c);
     weir_pg_close(other);
-    crawlertest_same(CRAWLERTEST_SUM("g", "id"));
+    end_in_chunks(&r);
+}
+
+static bool reads_no_more(void *arg)
+{
+    (void)arg;
+    return strcmp(fixture_sql_value(&crawlertest_fx,
+                                    "SELECT count(*) = 0 FROM pg_locks WHERE relation = "
+                                    "'g'::regclass"),
+                  "t") == 0;
+}
+
+static void stops_when_paused(void **state)
+{
+    (void)state;
+    fixture_need(&crawlertest_fx);
+    crw_conf conf = whole_conf("pause", &slow_table, 1);
+    crawlertest_runner r = {.c = NULL};
+    start_slowly(&r, &conf);
+    crw_pause(r.c, true);
+    fixture_wait(&crawlertest_fx, reads_no_more, NULL, 8000, "the copy to stand still");
+    fixture_sql(&crawlertest_fx, "UPDATE pause SET s = 0");
+    crw_pause(r.c, false);
+    end_in_chunks(&r);
 }
 
 static void falls_back_for_a_row_that_does_not_fit(void **state)
@@ -226,6 +259,7 @@ int main(void)
         cmocka_unit_test(comes_in_one_piece),
         cmocka_unit_test(begins_anew),
         cmocka_unit_test(gives_way),
+        cmocka_unit_test(stops_when_paused),
         cmocka_unit_test(falls_back_for_a_row_that_does_not_fit),
         cmocka_unit_test(does_so_only_where_it_may),
     };
