@@ -158,6 +158,14 @@ static void children_of_inheritance(void **state)
     migtest_sql(t.source, "TRUNCATE f; TRUNCATE ONLY p CASCADE; INSERT INTO p VALUES (7, 'new')");
     same("p", "id, v");
     assert_int_equal(0, migtest_weir(&t, "verify", NULL));
+    /* A parent among the children of the table that is referred to is none. */
+    migtest_sql(t.source, "SET session_replication_role = replica; INSERT INTO f VALUES (60, 450); "
+                          "RESET session_replication_role");
+    same("ONLY f", "id");
+    assert_int_not_equal(0, migtest_weir(&t, "cutover", NULL));
+    assert_non_null(strstr(t.said, "parent"));
+    migtest_sql(t.source, "DELETE FROM f");
+    same("ONLY f", "id");
     if (migtest_weir(&t, "cutover", NULL) != 0) {
         fail_msg("%s", t.said);
     }
