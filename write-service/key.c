@@ -36,14 +36,44 @@ bool wsvc_keys_cover(const wsvc_keys *ks, wsvc_key k)
     return false;
 }
 
+static size_t count_of(const wsvc_keys *ks, uint64_t domain)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ks->n; i++) {
+        n += ks->k[i].domain == domain;
+    }
+    return n;
+}
+
+/* Room for a key of another domain: the one with most rows is taken to be touched whole. */
+static void make_room(wsvc_keys *ks)
+{
+    uint64_t domain = 0;
+    size_t most = 0;
+    for (size_t i = 0; i < ks->n; i++) {
+        size_t n = count_of(ks, ks->k[i].domain);
+        if (n > most) {
+            most = n;
+            domain = ks->k[i].domain;
+        }
+    }
+    if (most > 1) {
+        add_whole(ks, domain);
+    }
+}
+
 void wsvc_keys_add(wsvc_keys *ks, wsvc_key k)
 {
     if (wsvc_keys_cover(ks, k)) {
         return;
     }
-    if (k.value == WSVC_KEY_WHOLE || ks->n == WSVC_KEYS_MAX) {
+    bool full = ks->n == WSVC_KEYS_MAX, first = count_of(ks, k.domain) == 0;
+    if (full && first) {
+        make_room(ks);
+    }
+    if (k.value == WSVC_KEY_WHOLE || (full && !first)) {
         add_whole(ks, k.domain);
-    } else {
+    } else if (ks->n < WSVC_KEYS_MAX) {
         ks->k[ks->n++] = k;
     }
 }

@@ -128,6 +128,16 @@ static void many_keys(void **state)
     assert_int_equal(k.n, 2); /* more than it can remember: the whole domain */
     assert_true(wsvc_keys_cover(&k, (wsvc_key){1, 99}));
     assert_false(wsvc_keys_cover(&k, (wsvc_key){2, 2}));
+    /* Exactly full: what comes from elsewhere still finds room. */
+    wsvc_keys full = {0};
+    for (uint64_t i = 1; i <= WSVC_KEYS_MAX; i++) {
+        wsvc_keys_add(&full, (wsvc_key){1, i});
+    }
+    assert_int_equal(full.n, WSVC_KEYS_MAX);
+    wsvc_keys_add(&full, wsvc_key_of_quarrel());
+    assert_true(wsvc_keys_cover(&full, wsvc_key_of_quarrel()));
+    assert_true(wsvc_keys_cover(&full, (wsvc_key){1, 99}));
+    assert_int_equal(full.n, 2);
     wsvc_keybag *b = wsvc_keybag_new();
     for (uint64_t i = 1; i <= 5000; i++) {
         wsvc_keybag_add(b, (wsvc_key){i % 3, i});

@@ -1,6 +1,7 @@
 /* test_sched.c - which waiting jobs a lane may take: order, keys of other lanes, keys strangers
  * hold. */
 #include "tests/support/check.h"
+#include "write-service/rules.h"
 #include "write-service/sched.h"
 
 enum { LANES = 3, PATIENCE_MS = 1000 };
@@ -159,6 +160,31 @@ static void pauses_and_withdrawal(void **state)
 
 /* Against a plain model: no key is with two lanes at once, nothing is lost or taken twice, and of
  * two that share a key the older goes first. */
+/* Different commands on different rows, as far as anybody knows, that got in each other's way again
+ * and again: from then on in one group, or one after the other. */
+static void a_quarrel(void **state)
+{
+    (void)state;
+    wsvc_sched *s = sched_of(8);
+    push(s, (const char *[]){"a", "b", "c", NULL});
+    take(s, 0, 1, 1, "0");
+    take(s, 1, 1, 1, "1");
+    for (size_t i = 0; i < 2; i++) {
+        wsvc_keys_add(&store[i].keys, wsvc_key_of_quarrel());
+    }
+    wsvc_sched_release(s, 0);
+    wsvc_sched_release(s, 1);
+    wsvc_sched_again(s, &store[0]);
+    wsvc_sched_again(s, &store[1]);
+    take(s, 0, 2, 1, "0");
+    take(s, 1, 2, 9, "2"); /* the other one waits, who has no part in it does not */
+    take(s, 0, 3, 9, "1");
+    wsvc_sched_again(s, &store[0]);
+    wsvc_sched_again(s, &store[1]);
+    take(s, 0, 4, 9, "01");
+    wsvc_sched_free(s);
+}
+
 static void random_against_model(void **state)
 {
     (void)state;
@@ -214,6 +240,7 @@ int main(void)
         cmocka_unit_test(strangers),
         cmocka_unit_test(impatience),
         cmocka_unit_test(pauses_and_withdrawal),
+        cmocka_unit_test(a_quarrel),
         cmocka_unit_test(random_against_model),
     };
     return cmocka_run_group_tests_name("sched", tests, NULL, NULL);
