@@ -15,14 +15,15 @@ static void copy_z(char *dst, size_t size, weir_slice s)
 
 #define FLUSHED  "SELECT pg_current_wal_flush_lsn()::text"
 #define INSERTED "SELECT pg_current_wal_insert_lsn()::text"
+#define UNLOCK   ", pg_advisory_unlock_all()"
 /* Each of these costs about a microsecond where there is nothing. */
 #define LEFT(more)                                                                                 \
-    ", concat_ws(', ', CASE WHEN current_user || ' ' || session_user <> $1 THEN 'another role' "   \
+    "SELECT concat_ws(', ', CASE WHEN current_user || ' ' || session_user <> $1 THEN 'another "    \
+    "role' "                                                                                       \
     "END, CASE WHEN pg_my_temp_schema() <> 0 AND EXISTS (SELECT FROM pg_depend WHERE refclassid "  \
     "= 'pg_namespace'::regclass AND refobjid = pg_my_temp_schema()) THEN 'temporary tables' "      \
     "END, CASE WHEN EXISTS (SELECT FROM pg_listening_channels()) THEN 'LISTEN' END, CASE WHEN "    \
-    "EXISTS (SELECT FROM pg_cursors WHERE is_holdable) THEN 'a cursor' END" more                   \
-    "), pg_advisory_unlock_all()"
+    "EXISTS (SELECT FROM pg_cursors WHERE is_holdable) THEN 'a cursor' END" more ")"
 #define PREPARED                                                                                   \
     ", CASE WHEN EXISTS (SELECT FROM pg_prepared_statements WHERE from_sql) THEN 'a prepared "     \
     "statement' END"
@@ -32,12 +33,14 @@ static const char *position_sql(const wsvc_conn *c)
     return c->async_commit ? INSERTED : FLUSHED;
 }
 
-const char *wsvc_conn_end_sql(const wsvc_conn *c, bool thorough)
+const char *wsvc_conn_end_sql(const wsvc_conn *c)
 {
-    if (c->async_commit) {
-        return thorough ? INSERTED LEFT(PREPARED) : INSERTED LEFT("");
-    }
-    return thorough ? FLUSHED LEFT(PREPARED) : FLUSHED LEFT("");
+    return c->async_commit ? INSERTED UNLOCK : FLUSHED UNLOCK;
+}
+
+const char *wsvc_conn_left_sql(bool thorough)
+{
+    return thorough ? LEFT(PREPARED) : LEFT("");
 }
 
 static weir_rc learn(wsvc_conn *c, weir_error *err)

@@ -40,9 +40,11 @@ void wsvc_conn_close(wsvc_conn *c);
 WEIR_MUST_CHECK weir_rc wsvc_conn_ask(wsvc_conn *c, const char *xid, const wsvc_history *before,
                                       wsvc_fate *fate, char position[WSVC_POSITION_BYTES],
                                       weir_error *err);
-/* The statement behind a COMMIT; $1 is conn.roles. It gives the position of the reply and what of a
- * session commands left behind, in words ("": nothing), and ends advisory locks. thorough: looks
+/* The statement behind a COMMIT: gives the position of the reply and ends advisory locks, which
+ * other sessions would meet. */
+const char *wsvc_conn_end_sql(const wsvc_conn *c);
+/* What of a session commands left behind, in words ("": nothing); $1 is conn.roles. thorough: looks
  * for prepared statements too, which costs more. */
-const char *wsvc_conn_end_sql(const wsvc_conn *c, bool thorough);
+const char *wsvc_conn_left_sql(bool thorough);
 
 #endif

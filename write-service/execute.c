@@ -209,7 +209,7 @@ static void watch_pace(wsvc_lane *l, size_t n, int64_t took_us)
 }
 
 /* What a command left in the session must not reach the next one's: it goes with the connection. */
-static void begin_anew(wsvc_lane *l, const wsvc_txn *t)
+static void begin_anew(wsvc_lane *l, const wsvc_txn *t, const char *first)
 {
     int64_t now_ms = weir_mono_ms();
     weir_metric_add(l->pool->m_left, 1);
@@ -218,9 +218,21 @@ static void begin_anew(wsvc_lane *l, const wsvc_txn *t)
         WEIR_WARN(
             "WSVC-LEFT",
             "commands=%zu first=%s left behind in the session: %s; the connection is made anew",
-            t->n, t->jobs[0]->call->name, t->left);
+            t->n, first, t->left);
     }
     wsvc_lane_renew(l);
+}
+
+/* Behind a commit whose clients have been answered: makes the connection fit for the next one. */
+static void after_commit(wsvc_lane *l, wsvc_txn *t, const char *first)
+{
+    if (!wsvc_txn_rest(t)) {
+        weir_metric_add(l->pool->m_lost, 1);
+        wsvc_lane_disconnect(l);
+        log_loss(t, WSVC_FATE_COMMITTED);
+    } else if (t->left[0]) {
+        begin_anew(l, t, first);
+    }
 }
 
 /* Runs jobs in one transaction; fills again with those that must run alone now. Returns how many.
@@ -232,12 +244,13 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
     txn_init(&t, l, jobs, n);
     int64_t start_us = weir_mono_us();
     wsvc_history before = l->conn.history;
+    const char *first = jobs[0]->call->name; /* they may be gone when it is asked for */
     wsvc_txn_end end = wsvc_txn_run(&t);
     count_run(l, n, weir_mono_us() - start_us);
     watch_pace(l, n, t.wrappers_us);
     wsvc_fate fate = WSVC_FATE_COMMITTED;
-    if (end != WSVC_TXN_LOST && t.left[0]) {
-        begin_anew(l, &t);
+    if (end == WSVC_TXN_ROLLED_BACK && t.left[0]) {
+        begin_anew(l, &t, first);
     }
     if (end == WSVC_TXN_LOST) {
         weir_metric_add(l->pool->m_lost, 1);
@@ -262,6 +275,10 @@ static size_t run_txn(wsvc_lane *l, wsvc_job **jobs, size_t n, wsvc_job **again)
     }
     if (end == WSVC_TXN_ROLLED_BACK && n > 1) {
         WEIR_DEBUG("WSVC-GROUP-FAILED", "commands=%zu sqlstate=%s", n, t.err.sqlstate);
+    }
+    if (end == WSVC_TXN_COMMITTED) {
+        wsvc_lane_post(l);
+        after_commit(l, &t, first);
     }
     wsvc_txn_fini(&t);
     return k;

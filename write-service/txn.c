@@ -151,7 +151,7 @@ static weir_rc send_open(wsvc_txn *t)
         rc = send0(t, ":xid", "SELECT pg_current_xact_id()::text");
     }
     if (rc == WEIR_OK) {
-        rc = weir_pg_pipe_flush(t->conn->pg, &t->err);
+        rc = weir_pg_pipe_ask(t->conn->pg, &t->err);
     }
     weir_buf meta;
     weir_buf_init(&meta, META_MAX_BYTES);
@@ -174,8 +174,14 @@ static weir_rc send_commit(wsvc_txn *t)
         rc = send0(t, ":reset", "RESET ALL");
     }
     if (rc == WEIR_OK) {
-        rc = weir_pg_pipe_send(t->conn->pg, thorough ? ":end_alone" : ":end",
-                               wsvc_conn_end_sql(t->conn, thorough), 1, params, NULL, &t->err);
+        rc = send0(t, ":end", wsvc_conn_end_sql(t->conn));
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_pg_pipe_ask(t->conn->pg, &t->err);
+    }
+    if (rc == WEIR_OK) {
+        rc = weir_pg_pipe_send(t->conn->pg, thorough ? ":left_alone" : ":left",
+                               wsvc_conn_left_sql(thorough), 1, params, NULL, &t->err);
     }
     return rc == WEIR_OK ? weir_pg_pipe_sync(t->conn->pg, &t->err) : rc;
 }
@@ -227,7 +233,7 @@ static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows, int col
     return true;
 }
 
-/* Steps: BEGIN, [SET], xid, units, COMMIT, RESET, end. */
+/* Steps: BEGIN, [SET], xid, units, COMMIT, RESET, end, left. */
 static size_t xid_step(const wsvc_txn *t)
 {
     return t->patient ? 2 : 1;
@@ -253,8 +259,9 @@ static bool on_rows(wsvc_txn *t, weir_pg_rows *rows)
     } else if (at == xid + t->nunits + 1) {
         t->committed = true;
     } else if (at == xid + t->nunits + 3) {
-        ok = copy_value(t->position, sizeof t->position, rows, 0) && t->position[0] &&
-             copy_value(t->left, sizeof t->left, rows, 1);
+        ok = copy_value(t->position, sizeof t->position, rows, 0) && t->position[0];
+    } else if (at == xid + t->nunits + 4) {
+        ok = copy_value(t->left, sizeof t->left, rows, 0);
     }
     weir_pg_rows_free(rows);
     return ok;
@@ -303,10 +310,11 @@ static bool on_error(wsvc_txn *t, const weir_error *err)
     return true;
 }
 
-/* Everything up to the sync point. false: the connection is lost. */
-static bool read_all(wsvc_txn *t)
+/* Up to the position, or else the sync point. false: the connection is lost. */
+static bool read_on(wsvc_txn *t)
 {
-    for (;;) {
+    bool had_position = t->position[0];
+    while (had_position || !t->position[0]) {
         weir_pg_rows *rows = NULL;
         weir_error err = {0};
         switch (take(t, t->answer_max_ms, &rows, &err)) {
@@ -329,6 +337,7 @@ static bool read_all(wsvc_txn *t)
             return false;
         }
     }
+    return true;
 }
 
 /* Rolls back, and what outlives that. */
@@ -378,7 +387,7 @@ wsvc_txn_end wsvc_txn_run(wsvc_txn *t)
     }
     plan_units(t);
     t->start_us = weir_mono_us();
-    bool there = send_open(t) == WEIR_OK && read_all(t);
+    bool there = send_open(t) == WEIR_OK && read_on(t);
     if (!t->commit_sent) {
         t->sure_not_run = true;
     }
@@ -393,6 +402,11 @@ wsvc_txn_end wsvc_txn_run(wsvc_txn *t)
     }
     t->sure_not_run = true;
     return roll_back(t) ? WSVC_TXN_ROLLED_BACK : WSVC_TXN_LOST;
+}
+
+bool wsvc_txn_rest(wsvc_txn *t)
+{
+    return read_on(t) && !t->failed;
 }
 
 weir_slice wsvc_txn_word(const wsvc_txn *t, size_t i)

@@ -5,8 +5,11 @@
  * call in a subtransaction of its own all the same.
  *
  *   BEGIN · [SET LOCAL lock_timeout] · SELECT xid · flush · wrappers · flush         sent at once
- *   COMMIT · RESET ALL · SELECT position, what was left behind · sync               sent when the
- * xid has arrived
+ *   COMMIT · RESET ALL · SELECT position · flush · SELECT what was left behind · sync
+ *                                                                 sent when the xid has arrived
+ *
+ * With the position everything is known that clients wait for; what makes the session fit for the
+ * next transaction is waited for by wsvc_txn_rest.
  *
  * COMMIT waits for the xid, which comes back while the wrappers still run: so a transaction whose
  * COMMIT may have run can always be asked for by pg_xact_status. The flush behind the wrappers
@@ -21,7 +24,7 @@
 enum { WSVC_PATIENT_LOCK_MS = 50, WSVC_LEFT_BYTES = 128 };
 
 typedef enum wsvc_txn_end {
-    WSVC_TXN_COMMITTED,   /* every job's row is there, and the position */
+    WSVC_TXN_COMMITTED,   /* every job's row is there, and the position; wsvc_txn_rest is due */
     WSVC_TXN_ROLLED_BACK, /* err and texts say why */
     WSVC_TXN_LOST         /* the connection is gone, or given up; see sure_not_run */
 } wsvc_txn_end;
@@ -44,7 +47,8 @@ typedef struct wsvc_txn {
     char position[WSVC_POSITION_BYTES];
     bool sure_not_run;          /* LOST: COMMIT was not sent, or the server failed before it */
     bool committed;             /* COMMIT was answered */
-    char left[WSVC_LEFT_BYTES]; /* what of the session is not as it was; "": it can be used again */
+    char left[WSVC_LEFT_BYTES]; /* what of the session is not as it was; "": it can be used again.
+                                 * After COMMITTED only wsvc_txn_rest knows */
     weir_error err;
     wsvc_failure texts; /* ROLLED_BACK: in the arena */
     bool own;           /* ROLLED_BACK: the failed statement belongs to the only job */
@@ -59,9 +63,12 @@ typedef struct wsvc_txn {
     bool sync_sent, failed, commit_sent;
 } wsvc_txn;
 
-/* Runs it. After COMMITTED and ROLLED_BACK the connection can be used again unless something was
- * left; after LOST it must be closed. Owner thread. */
+/* Runs it. After ROLLED_BACK the connection can be used again unless something was left; after LOST
+ * it must be closed. Owner thread. */
 wsvc_txn_end wsvc_txn_run(wsvc_txn *t);
+/* Once after COMMITTED; the jobs may be gone. true: the connection can be used again unless
+ * something was left; false: it must be closed, and err says why. */
+WEIR_MUST_CHECK bool wsvc_txn_rest(wsvc_txn *t);
 /* What job i < got was answered; valid until fini. */
 weir_slice wsvc_txn_word(const wsvc_txn *t, size_t i);
 void wsvc_txn_fini(wsvc_txn *t);

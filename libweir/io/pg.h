@@ -111,6 +111,8 @@ void weir_pg_texts_begin(weir_buf *out, size_t n);
 void weir_pg_texts_put(weir_buf *out, weir_slice element);
 /* Asks the server to send what it has so far (Flush), and writes our side out. */
 WEIR_MUST_CHECK weir_rc weir_pg_pipe_flush(weir_pg *pg, weir_error *err);
+/* The same, but our side leaves with what is queued next. */
+WEIR_MUST_CHECK weir_rc weir_pg_pipe_ask(weir_pg *pg, weir_error *err);
 WEIR_MUST_CHECK weir_rc weir_pg_pipe_sync(weir_pg *pg, weir_error *err);
 
 typedef enum weir_pg_pipe_kind {

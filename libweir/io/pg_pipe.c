@@ -140,16 +140,21 @@ void weir_pg_texts_put(weir_buf *out, weir_slice element)
     weir_buf_puts(out, element);
 }
 
-weir_rc weir_pg_pipe_flush(weir_pg *pg, weir_error *err)
+weir_rc weir_pg_pipe_ask(weir_pg *pg, weir_error *err)
 {
     weir_rc rc = in_pipe(pg, err);
-    if (rc != WEIR_OK) {
-        return rc;
-    }
-    if (!PQsendFlushRequest(pg->conn)) {
+    if (rc == WEIR_OK && !PQsendFlushRequest(pg->conn)) {
         return weir_pg_gave_up(pg, weir_pgconn_lost(pg->conn, err));
     }
-    return weir_pg_gave_up(pg, weir_pgconn_flush(pg->conn, weir_pg_deadline(pg), err));
+    return rc;
+}
+
+weir_rc weir_pg_pipe_flush(weir_pg *pg, weir_error *err)
+{
+    weir_rc rc = weir_pg_pipe_ask(pg, err);
+    return rc == WEIR_OK
+               ? weir_pg_gave_up(pg, weir_pgconn_flush(pg->conn, weir_pg_deadline(pg), err))
+               : rc;
 }
 
 weir_rc weir_pg_pipe_sync(weir_pg *pg, weir_error *err)
