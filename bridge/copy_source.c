@@ -5,6 +5,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
+#include "libweir/io/pg_writers.h"
 
 enum {
     CHUNK_BYTES = 8 * 1024 * 1024,
@@ -43,20 +44,13 @@ void brg_source_close(brg_source *src)
 
 static weir_rc report_barrier(brg_source *src, const char *xid, weir_error *err)
 {
-    const char *params[] = {xid};
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_query(
-        src->pg,
-        "SELECT coalesce(string_agg(pid::text, ', '), '?') FROM pg_stat_activity "
-        "WHERE backend_xid IS NOT NULL AND age(backend_xid) > 0 AND $1::xid8 IS NOT NULL",
-        1, params, &rows, err);
+    char who[WEIR_PG_WRITERS_BYTES];
+    weir_rc rc = weir_pg_writers(src->pg, xid, who, err);
     if (rc == WEIR_OK) {
-        WEIR_WARN("BRG-COPY-WAITS", "transactions older than the copy are still open; pids=%.200s",
-                  weir_pg_valuez(rows, 0, 0));
+        WEIR_WARN("BRG-COPY-WAITS", "transactions older than the copy are still open: %s", who);
         if (src->waits) {
-            src->waits(src->arg, weir_pg_valuez(rows, 0, 0));
+            src->waits(src->arg, who);
         }
-        weir_pg_rows_free(rows);
     }
     return rc;
 }

@@ -11,8 +11,8 @@ typedef struct brg_source {
     unsigned window; /* the thread's own, see windows.h */
     weir_pg *pg;     /* opened and reopened here; closed by brg_source_close */
     void (*connected)(void *arg, weir_pg *pg); /* the connection changed (NULL: none) */
-    /* The barrier waits for these processes (text; NULL: no longer). May be NULL. */
-    void (*waits)(void *arg, const char *pids);
+    /* The barrier waits for these transactions (text; NULL: no longer). May be NULL. */
+    void (*waits)(void *arg, const char *who);
     bool (*stop)(void *arg); /* give up waiting. May be NULL */
     void *arg;
 } brg_source;

@@ -13,7 +13,7 @@ typedef struct brg_crawl_worker {
     weir_pg *pg;  /* its connection, for interrupt; under m */
     size_t table; /* the one it is at */
     int64_t rest_until_ms;
-    char waits[120]; /* what its barrier waits for; under m */
+    char waits[240]; /* what its barrier waits for; under m */
 } brg_crawl_worker;
 
 struct brg_crawl {

@@ -133,14 +133,13 @@ static void on_connected(void *arg, weir_pg *pg)
     weir_monitor_unlock(w->c->m);
 }
 
-static void on_waits(void *arg, const char *pids)
+static void on_waits(void *arg, const char *who)
 {
     brg_crawl_worker *w = arg;
     weir_monitor_lock(w->c->m);
     w->waits[0] = '\0';
-    if (pids) {
-        (void)snprintf(w->waits, sizeof w->waits, "transactions older than the crawl; pids %.70s",
-                       pids);
+    if (who) {
+        (void)snprintf(w->waits, sizeof w->waits, "transactions older than the crawl: %s", who);
     }
     weir_monitor_unlock(w->c->m);
 }

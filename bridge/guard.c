@@ -7,8 +7,6 @@
 
 #include "libweir/base/log.h"
 
-enum { OLDEST_SERVER = 150000 };
-
 static void refuse(brg_decision *out, brg_state state, const char *text)
 {
     out->verdict = BRG_GO_NOT;
@@ -148,8 +146,9 @@ static weir_rc check_server(brg_shared *s, weir_pg *pg, bool *ok, weir_error *er
 {
     *ok = false;
     char text[128];
-    if (weir_pg_server_version(pg) < OLDEST_SERVER) {
-        brg_set_state(s, BRG_WAITING, "PostgreSQL 15 or newer is needed");
+    if (weir_pg_server_version(pg) < WEIR_PG_OLDEST_VERSION) {
+        brg_set_state(s, BRG_WAITING, "PostgreSQL %d or newer is needed",
+                      WEIR_PG_OLDEST_VERSION / 10000);
         return WEIR_OK;
     }
     weir_rc rc = one_text(pg, "SELECT current_setting('wal_level')", NULL, text, sizeof text, err);

@@ -9,6 +9,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/codec/frame.h"
+#include "libweir/io/pg_writers.h"
 
 enum { SLOT_STEP_MS = 1000, REPORT_AFTER = 3, COPY_SILENCE_MS = 600000, PROGRESS_MS = 2000 };
 
@@ -21,22 +22,14 @@ typedef struct slot_wait {
 static void report_blockers(brg_shared *s)
 {
     weir_pg *pg = NULL;
-    weir_pg_rows *rows = NULL;
     weir_error err;
+    char who[WEIR_PG_WRITERS_BYTES];
     weir_pg_conf conf = {.uri = s->settings->postgres_uri,
                          .application_name = "weir-bridge-guard",
                          .wait_max_ms = 5000};
     if (weir_pg_open(&pg, &conf, &err) == WEIR_OK &&
-        weir_pg_query(pg,
-                      "SELECT string_agg(format('%s (xid %s, %s)', pid, backend_xid, usename), ', "
-                      "' ORDER BY xact_start) "
-                      "FROM (SELECT * FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY "
-                      "xact_start LIMIT 5) a",
-                      0, NULL, &rows, &err) == WEIR_OK) {
-        brg_set_state(s, BRG_COPYING,
-                      "the slot waits for running transactions to end; pids: %.200s",
-                      weir_pg_valuez(rows, 0, 0));
-        weir_pg_rows_free(rows);
+        weir_pg_writers(pg, NULL, who, &err) == WEIR_OK) {
+        brg_set_state(s, BRG_COPYING, "the slot waits for transactions to end: %s", who);
     }
     weir_pg_close(pg);
 }

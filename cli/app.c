@@ -36,8 +36,7 @@ static const char *find_dir(weir_arena *a)
     return ".";
 }
 
-/* As one word of a POSIX shell. */
-static const char *shell_word(weir_arena *a, const char *path)
+const char *cli_word(weir_arena *a, const char *path)
 {
     static const char *const plain =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+@%,:=";
@@ -55,7 +54,7 @@ static const char *shell_word(weir_arena *a, const char *path)
 
 static void set_paths(cli_app *app)
 {
-    app->dir_word = shell_word(app->a, app->dir);
+    app->dir_word = cli_word(app->a, app->dir);
     const char *ini = weir_arena_printf(app->a, "%s/weir.ini", app->dir);
     app->ini = access(ini, F_OK) == 0 ? ini : NULL;
     app->run_dir = weir_arena_printf(app->a, "%s/.weir", app->dir);
@@ -63,6 +62,18 @@ static void set_paths(cli_app *app)
     app->up_json = weir_arena_printf(app->a, "%s/up.json", app->run_dir);
     app->lock = weir_arena_printf(app->a, "%s/lock", app->run_dir);
     app->log_dir = weir_arena_printf(app->a, "%s/log", app->run_dir);
+}
+
+/* A folder with none of an app's parts is a mistake: with defaults everything would be started, or
+ * another app's services be asked. One that `weir up` was in can still be stopped. */
+static bool is_app(const cli_app *app)
+{
+    static const char *const parts[] = {"schema", "commands", "read-models"};
+    bool found = app->ini || access(app->lock, F_OK) == 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !found; i++) {
+        found = is_dir(weir_arena_printf(app->a, "%s/%s", app->dir, parts[i]));
+    }
+    return found;
 }
 
 /* A command that ends early leaves its app open; the process has one at a time. */
@@ -87,12 +98,20 @@ weir_rc cli_app_open(cli_app *app, const char *dir, weir_error *err)
     }
     app->dir = weir_arena_strdup(app->a, full);
     set_paths(app);
+    if (!is_app(app)) {
+        return weir_fail(
+            err, WEIR_E_NOTFOUND, WEIR_EF_CLIENT,
+            "%s is no app directory: it has neither weir.ini nor schema/, commands/ or "
+            "read-models/; name one, or make one: weir init %s",
+            app->dir, app->dir_word);
+    }
     weir_settings own;
     weir_rc rc = weir_settings_load(&own, app->dir, app->ini, NULL, app->a, err);
     if (rc == WEIR_OK) {
         app->own_postgres = own.postgres_uri[0] == '\0';
         app->own_redis = own.redis_uri[0] == '\0';
-        rc = weir_settings_load(&app->s, app->dir, app->ini, app->run_ini, app->a, err);
+        const char *chosen = cli_app_running(app) ? app->run_ini : NULL;
+        rc = weir_settings_load(&app->s, app->dir, app->ini, chosen, app->a, err);
     }
     app->name = rc == WEIR_OK ? app->s.app_name : "";
     weir_curl_trust(rc == WEIR_OK && app->s.tls_ca[0] ? app->s.tls_ca : NULL);
@@ -115,6 +134,22 @@ bool cli_app_running(const cli_app *app)
     bool held = flock(fd, LOCK_EX | LOCK_NB) != 0;
     close(fd);
     return held;
+}
+
+weir_rc cli_app_need_services(const cli_app *app, weir_error *err)
+{
+    if (!app->own_postgres || !app->own_redis || cli_app_running(app)) {
+        return WEIR_OK;
+    }
+    return weir_fail(err, WEIR_E_STATE, WEIR_EF_CLIENT,
+                     "it is not up, and weir.ini names no servers of its own; start it: weir up %s",
+                     app->dir_word);
+}
+
+weir_rc cli_app_open_running(cli_app *app, const char *dir, weir_error *err)
+{
+    weir_rc rc = cli_app_open(app, dir, err);
+    return rc == WEIR_OK ? cli_app_need_services(app, err) : rc;
 }
 
 weir_rc cli_app_need_postgres(const cli_app *app, weir_error *err)
@@ -144,21 +179,34 @@ static const char *reach(const char *listen)
     return strcmp(listen, "0.0.0.0") == 0 || strcmp(listen, "::") == 0 ? "127.0.0.1" : listen;
 }
 
-static const char *scheme(const cli_app *app)
+static const char *endpoint_scheme(const cli_app *app)
 {
     return app->s.tls_cert[0] ? "https" : "http";
 }
 
+static const char *url(const cli_app *app, const char *scheme, const char *listen, int64_t port)
+{
+    return weir_arena_printf(app->a, "%s://%s:%lld", scheme, reach(listen), (long long)port);
+}
+
 const char *cli_app_write_url(const cli_app *app)
 {
-    return weir_arena_printf(app->a, "%s://%s:%lld", scheme(app), reach(app->s.write_listen),
-                             (long long)app->s.write_port);
+    return url(app, endpoint_scheme(app), app->s.write_listen, app->s.write_port);
 }
 
 const char *cli_app_read_url(const cli_app *app)
 {
-    return weir_arena_printf(app->a, "%s://%s:%lld", scheme(app), reach(app->s.read_listen),
-                             (long long)app->s.read_port);
+    return url(app, endpoint_scheme(app), app->s.read_listen, app->s.read_port);
+}
+
+const char *cli_app_bridge_url(const cli_app *app)
+{
+    return url(app, "http", app->s.bridge_listen, app->s.bridge_port);
+}
+
+const char *cli_app_projector_url(const cli_app *app)
+{
+    return url(app, "http", app->s.projector_listen, app->s.projector_port);
 }
 
 int cli_fail(const char *command, const weir_error *err)

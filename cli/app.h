@@ -18,14 +18,20 @@ typedef struct cli_app {
 } cli_app;
 
 /* dir NULL: the current directory, or the nearest parent that has a weir.ini. Settings are loaded
- * with .weir/run.ini as overlay. A directory without weir.ini is an app with defaults, but dir must
- * exist. */
+ * with what a `weir up` that runs has chosen (.weir/run.ini) as overlay. A directory without
+ * weir.ini is an app with defaults when it has schema/, commands/ or read-models/, else
+ * WEIR_E_NOTFOUND. */
 WEIR_MUST_CHECK weir_rc cli_app_open(cli_app *app, const char *dir, weir_error *err);
 void cli_app_close(cli_app *app);
 /* At the end of the process: frees what a command that failed left open. */
 void cli_app_leave(void);
 /* Does a `weir up` hold the lock of this directory? */
 bool cli_app_running(const cli_app *app);
+/* WEIR_E_STATE with the next step when no service of this app can be running: nothing is configured
+ * and it is not up. What answers on its ports is another app's then. */
+WEIR_MUST_CHECK weir_rc cli_app_need_services(const cli_app *app, weir_error *err);
+/* cli_app_open for a command that asks the services. */
+WEIR_MUST_CHECK weir_rc cli_app_open_running(cli_app *app, const char *dir, weir_error *err);
 /* WEIR_E_STATE with the next step when there is no PostgreSQL to talk to (nothing configured and
  * not up). */
 WEIR_MUST_CHECK weir_rc cli_app_need_postgres(const cli_app *app, weir_error *err);
@@ -33,7 +39,12 @@ WEIR_MUST_CHECK weir_rc cli_app_need_redis(const cli_app *app, weir_error *err);
 
 const char *cli_app_write_url(const cli_app *app);
 const char *cli_app_read_url(const cli_app *app);
+/* Of their health ports. */
+const char *cli_app_bridge_url(const cli_app *app);
+const char *cli_app_projector_url(const cli_app *app);
 
+/* path as one word of a POSIX shell. */
+const char *cli_word(weir_arena *a, const char *path);
 /* "weir <command>: text" on stderr; returns 1. */
 int cli_fail(const char *command, const weir_error *err);
 

@@ -14,19 +14,21 @@ static int take_flag(const char *command, int argc, char **argv, int *i, const c
         if (strncmp(arg, flags[k].name, n) != 0 || (arg[n] != '\0' && arg[n] != '=')) {
             continue;
         }
-        if (!flags[k].value) {
-            *flags[k].on = true;
-            return arg[n] == '\0' ? 1 : -1;
-        }
-        if (arg[n] == '=') {
-            *flags[k].value = arg + n + 1;
-            return 1;
-        }
-        if (*i + 1 >= argc) {
-            (void)fprintf(stderr, "weir %s: %s needs a value\n", command, arg);
+        if (!flags[k].value && arg[n] == '=') {
+            (void)fprintf(stderr, "weir %s: %s takes no value\n", command, flags[k].name);
             return -1;
         }
-        *flags[k].value = argv[++*i];
+        if (!flags[k].value) {
+            *flags[k].on = true;
+            return 1;
+        }
+        const char *next = *i + 1 < argc ? argv[*i + 1] : "";
+        *flags[k].value = arg[n] == '=' ? arg + n + 1 : next;
+        *i += arg[n] != '=';
+        if ((*flags[k].value)[0] == '\0') {
+            (void)fprintf(stderr, "weir %s: %s needs a value\n", command, flags[k].name);
+            return -1;
+        }
         return 1;
     }
     (void)fprintf(stderr, "weir %s: there is no flag %s; see weir %s --help\n", command, arg,

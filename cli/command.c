@@ -8,13 +8,18 @@
 #include "libweir/base/str.h"
 
 static const cli_command COMMANDS[] = {
+    {"init", "[APP]", "make an app directory: weir.ini, schema/, commands/, read-models/",
+     "Makes what is missing, in APP or here, and changes nothing that is there. An existing "
+     "PostgreSQL database needs no schema/: name it in\n"
+     "weir.ini, and begin with read-models/.\n",
+     cli_init},
     {"up", "[APP] [--detach]",
      "start everything for development: PostgreSQL, Redis, deploy, all services",
-     "Starts a private PostgreSQL and Redis under APP/.weir where weir.ini names none, deploys the "
-     "app, starts the four services and\n"
-     "prints their addresses. Stays until Ctrl-C; with --detach it returns once every service is "
-     "ready (`weir down` stops it).\n"
-     "A service that dies is started again.\n",
+     "Starts a private PostgreSQL and Redis where weir.ini names none, deploys the app, starts the "
+     "four services and prints their addresses.\n"
+     "Data, logs and the log of changes are in APP/.weir. Stays until Ctrl-C; with --detach it "
+     "returns once every service is ready\n"
+     "(`weir down` stops it). A service that dies is started again.\n",
      cli_up},
     {"down", "[APP]", "stop what `weir up` started", "", cli_down},
     {"env", "[APP]", "print the addresses as exports for a shell",
@@ -137,8 +142,8 @@ static int usage(FILE *f)
     for (int i = 0; i < NCOMMANDS; i++) {
         (void)fprintf(f, "  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     }
-    (void)fprintf(f,
-                  "\nAPP is an app directory (default: here). `weir COMMAND --help` says more.\n");
+    (void)fprintf(f, "\nAPP is an app directory (default: here, or the nearest folder above with a "
+                     "weir.ini).\n`weir COMMAND --help` says more.\n");
     return f == stdout ? 0 : 2;
 }
 

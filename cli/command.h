@@ -15,6 +15,11 @@ typedef struct cli_command {
     int (*run)(int argc, char **argv);
 } cli_command;
 
+/* Exit code of `weir deploy --services`, which `weir up` runs: not even what the services need is
+ * in the database. */
+enum { CLI_NO_DATABASE = 3 };
+
+int cli_init(int argc, char **argv);
 int cli_up(int argc, char **argv);
 int cli_down(int argc, char **argv);
 int cli_env(int argc, char **argv);

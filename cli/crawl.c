@@ -285,9 +285,11 @@ static int follow(struct crawl *c)
         }
         (void)poll(NULL, 0, STEP_MS);
     }
-    (void)fprintf(
-        stderr, "\nthe crawl goes on in the bridge: `weir crawl %s --status`, --pause, --cancel\n",
-        c->app.dir_word);
+    (void)fprintf(stderr,
+                  started ? "\nthe crawl goes on in the bridge: `weir crawl %s --status`, --pause, "
+                            "--cancel\n"
+                          : "\nno crawl was started: see `weir status %s`\n",
+                  c->app.dir_word);
     return 1;
 }
 
@@ -421,7 +423,7 @@ int cli_crawl(int argc, char **argv)
     if (!parse(argc, argv, &o) || !build(&c, &o, tables)) {
         return 2;
     }
-    if (cli_app_open(&c.app, o.dir, &err) != WEIR_OK) {
+    if (cli_app_open_running(&c.app, o.dir, &err) != WEIR_OK) {
         return cli_fail("crawl", &err);
     }
     struct sigaction sa = {.sa_handler = on_signal};

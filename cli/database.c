@@ -23,7 +23,10 @@ weir_rc cli_database_open(cli_database *db, cli_app *app, weir_error *err)
     weir_rc rc = cli_app_need_postgres(app, err);
     weir_pg_conf conf = {
         .uri = app->s.postgres_uri, .application_name = "weir", .wait_max_ms = DEP_WAIT_MS};
-    return rc == WEIR_OK ? weir_pg_open(&db->pg, &conf, err) : rc;
+    if (rc == WEIR_OK && (rc = weir_pg_open(&db->pg, &conf, err)) != WEIR_OK) {
+        weir_error_wrap(err, "postgres.uri");
+    }
+    return rc;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)

@@ -64,6 +64,7 @@ static bool read_wish(wish *w, int argc, char **argv)
     bool list = strcmp(w->action, "list") == 0, show = strcmp(w->action, "show") == 0;
     bool change = strcmp(w->action, "retry") == 0 || strcmp(w->action, "discard") == 0;
     if (!list && !show && !change) {
+        (void)fprintf(stderr, "weir dead: there is no %s\n", w->action);
         return usage() == 0;
     }
     if (change && (w->nids > 0) == w->all) {
@@ -72,6 +73,8 @@ static bool read_wish(wish *w, int argc, char **argv)
     }
     return true;
 }
+
+static const char none_dead[] = "  no dead commands or callbacks\n";
 
 /* "{a,b}" of the ids, which need no quoting; NULL: all. */
 static const char *id_array(const wish *w, weir_arena *a)
@@ -101,8 +104,7 @@ static weir_json *projector_status(cli_app *app)
     weir_json *j = NULL;
     weir_error err = {0};
     weir_curl_response r = {0};
-    const char *url = weir_arena_printf(app->a, "http://%s:%lld/status", app->s.projector_listen,
-                                        (long long)app->s.projector_port);
+    const char *url = weir_arena_printf(app->a, "%s/status", cli_app_projector_url(app));
     if (weir_curl("GET", url, NULL, (weir_slice){NULL, 0}, ASK_MS, app->a, &r, &err) != WEIR_OK ||
         weir_json_parse(&j, r.body, &err) != WEIR_OK) {
         return NULL;
@@ -129,7 +131,7 @@ static void print_rows(const weir_pg_rows *rows)
                      weir_pg_valuez(rows, r, 2), REASON_SHOW, weir_pg_valuez(rows, r, 5));
     }
     if (n == 0) {
-        (void)printf("  no dead commands or callbacks\n");
+        (void)printf("%s", none_dead);
     } else if (n == SHOWN_MAX) {
         (void)printf("  the oldest %d are shown\n", SHOWN_MAX);
     }
@@ -206,6 +208,16 @@ static weir_rc list(weir_pg *pg, cli_app *app, const wish *w, weir_error *err)
     return WEIR_OK;
 }
 
+/* WEIR_E_NOTFOUND when fewer were found than named. */
+static weir_rc all_dead(const wish *w, int found, weir_error *err)
+{
+    return found >= w->nids
+               ? WEIR_OK
+               : weir_fail(err, WEIR_E_NOTFOUND, 0,
+                           "%d of the %d named %s not among what is dead; see weir dead list",
+                           w->nids - found, w->nids, w->nids - found == 1 ? "is" : "are");
+}
+
 static weir_rc show(weir_pg *pg, weir_arena *a, const wish *w, weir_error *err)
 {
     char most[16];
@@ -233,10 +245,10 @@ static weir_rc show(weir_pg *pg, weir_arena *a, const wish *w, weir_error *err)
         (void)fwrite(b.p, 1, b.n, stdout);
         weir_buf_fini(&b);
     }
-    if (weir_pg_nrows(rows) < w->nids) {
-        rc = weir_fail(err, WEIR_E_NOTFOUND, 0, "%d of the ids are not dead; see weir dead list",
-                       w->nids - weir_pg_nrows(rows));
+    if (weir_pg_nrows(rows) == 0 && w->nids == 0 && !w->json) {
+        (void)printf("%s", none_dead);
     }
+    rc = all_dead(w, weir_pg_nrows(rows), err);
     weir_pg_rows_free(rows);
     return rc;
 }
@@ -260,9 +272,7 @@ static weir_rc change(weir_pg *pg, weir_arena *a, const wish *w, weir_error *err
     } else {
         (void)printf("  %d %s\n", n, retry ? "to be tried again" : "discarded");
     }
-    return n < w->nids ? weir_fail(err, WEIR_E_NOTFOUND, 0,
-                                   "%d of the ids were not dead; see weir dead list", w->nids - n)
-                       : WEIR_OK;
+    return all_dead(w, n, err);
 }
 
 int cli_dead(int argc, char **argv)

@@ -82,8 +82,7 @@ static builds look(const cli_app *app, weir_arena *a)
     weir_json *j = NULL;
     weir_error err;
     weir_slice position = {NULL, 0};
-    const char *url =
-        weir_arena_printf(a, "http://127.0.0.1:%lld/status", (long long)app->s.projector_port);
+    const char *url = weir_arena_printf(a, "%s/status", cli_app_projector_url(app));
     if (weir_curl("GET", url, NULL, (weir_slice){NULL, 0}, STATUS_TIMEOUT_MS, a, &r, &err) !=
             WEIR_OK ||
         r.status != 200 || weir_json_parse(&j, r.body, &err) != WEIR_OK) {
@@ -111,6 +110,16 @@ static void tell(const builds *b, bool quiet)
     }
 }
 
+static weir_rc stalled(const cli_app *app, const builds *b, weir_error *err)
+{
+    if (strcmp(b->state, "refused") == 0) {
+        return weir_fail(err, WEIR_E_STATE, 0,
+                         "%s is refused, `weir rebuild %s %s` tries again when this is mended: %s",
+                         b->name, app->dir_word, b->name, b->reason);
+    }
+    return weir_fail(err, WEIR_E_STATE, 0, "%s is %s: %s", b->name, b->state, b->reason);
+}
+
 /* The projector hears of the deploy from the stream and then compiles what is deployed: its word
  * counts once it has passed the deploy's commit, taken over its revision and told Redis. */
 static weir_rc wait_built(const cli_app *app, uint64_t lsn, int64_t revision, bool quiet,
@@ -125,11 +134,13 @@ static weir_rc wait_built(const cli_app *app, uint64_t lsn, int64_t revision, bo
         if (!b.answers) {
             if (!quiet) {
                 (void)printf(
-                    "  the projector is not running; it builds the read models when it starts\n");
+                    "  the projector is not running: it builds the read models when it starts "
+                    "(weir up %s)\n",
+                    app->dir_word);
             }
             rc = WEIR_OK;
         } else if (there && b.stalled) {
-            rc = weir_fail(err, WEIR_E_STATE, 0, "%s is %s: %s", b.name, b.state, b.reason);
+            rc = stalled(app, &b, err);
         } else if (there && b.building == 0) {
             rc = WEIR_OK;
         } else if (weir_mono_ms() - told > TELL_MS) {
@@ -166,15 +177,17 @@ typedef struct wishes {
                       `weir up` */
 } wishes;
 
-static weir_rc deploy(cli_app *app, weir_pg *pg, const wishes *w, dep_report *r, weir_error *err)
+static weir_rc deploy(cli_app *app, weir_pg *pg, const wishes *w, dep_report *r,
+                      bool *services_can_work, weir_error *err)
 {
     weir_rc rc = dep_app(pg, &app->s, app->dir, false, r, err);
+    *services_can_work = rc == WEIR_OK;
     if (rc != WEIR_OK && w->services && weir_pg_ok(pg)) {
         dep_report quiet;
         weir_error second;
         dep_report_init(&quiet, app->a, false);
-        if (dep_control(pg, &app->s, &quiet, &second) != WEIR_OK &&
-            strcmp(second.msg, err->msg) != 0) {
+        *services_can_work = dep_control(pg, &app->s, &quiet, &second) == WEIR_OK;
+        if (!*services_can_work && strcmp(second.msg, err->msg) != 0) {
             (void)fprintf(stderr,
                           "weir deploy: the part the services need could not be installed: %s\n",
                           second.msg);
@@ -189,10 +202,11 @@ static int run_deploy(cli_app *app, const wishes *w)
     cli_database db;
     dep_report r;
     uint64_t lsn = 0;
+    bool services_can_work = false;
     weir_error err = {0};
     dep_report_init(&r, app->a, cli_red()[0] != '\0');
     weir_rc rc = cli_database_open(&db, app, &err);
-    rc = rc == WEIR_OK ? deploy(app, db.pg, w, &r, &err) : rc;
+    rc = rc == WEIR_OK ? deploy(app, db.pg, w, &r, &services_can_work, &err) : rc;
     if (!w->json) {
         cli_report_print(&r);
     }
@@ -211,7 +225,10 @@ static int run_deploy(cli_app *app, const wishes *w)
     }
     cli_database_close(&db);
     dep_report_fini(&r);
-    return rc == WEIR_OK ? 0 : w->json ? 1 : cli_fail("deploy", &err);
+    if (rc != WEIR_OK && !w->json) {
+        (void)cli_fail("deploy", &err);
+    }
+    return rc == WEIR_OK ? 0 : w->services && !services_can_work ? CLI_NO_DATABASE : 1;
 }
 
 int cli_deploy(int argc, char **argv)

@@ -241,6 +241,8 @@ int cli_keys(int argc, char **argv)
     bool lists = strcmp(w.action, "list") == 0 && n == 1;
     bool revokes = strcmp(w.action, "revoke") == 0 && n == 2;
     if (!adds && !lists && !revokes) {
+        bool role_missing = strcmp(w.action, "add") == 0 && n == 2;
+        (void)fprintf(stderr, role_missing ? "weir keys add: --role ROLE is missing\n" : "");
         return usage();
     }
     if (cli_app_open(&app, w.app, &err) != WEIR_OK || run(&w, &app, &err) != WEIR_OK) {

@@ -47,8 +47,9 @@ static int call(const char *command, cli_app *app, const char *key_file, const c
     const char *const headers[] = {credential ? credential : "Content-Type: application/json",
                                    credential ? "Content-Type: application/json" : NULL, NULL};
     if (weir_curl(method, url, headers, body, TIMEOUT_MS, app->a, &r, &err) != WEIR_OK) {
-        weir_error_wrap(&err, "%s (is `weir up` running?)", url);
-        return cli_fail(command, &err);
+        (void)fprintf(stderr, "weir %s: %s\n  is it running? `weir status %s` looks\n", command,
+                      err.msg, app->dir_word);
+        return 1;
     }
     return answer(command, &r);
 }
@@ -85,7 +86,7 @@ int cli_send(int argc, char **argv)
         (void)fprintf(stderr, "usage: weir send [--app APP] [--key-file FILE] NAME JSON\n");
         return 2;
     }
-    if (cli_app_open(&app, dir, &err) != WEIR_OK) {
+    if (cli_app_open_running(&app, dir, &err) != WEIR_OK) {
         return cli_fail("send", &err);
     }
     weir_slice body = n == 2 ? weir_slice_z(words[1]) : WEIR_SLICE_LIT("{}");
@@ -126,18 +127,18 @@ int cli_get(int argc, char **argv)
                     "[--wait-ms N]\n");
         return 2;
     }
-    if (cli_app_open(&app, dir, &err) != WEIR_OK) {
+    if (cli_app_open_running(&app, dir, &err) != WEIR_OK) {
         return cli_fail("get", &err);
     }
-    weir_slice parts[KEY_PARTS_MAX];
-    for (int i = 1; i < n; i++) {
-        parts[i - 1] = weir_slice_z(words[i]);
-    }
+    weir_slice parts[1 + KEY_PARTS_MAX]; /* the model is escaped as the key is */
     weir_buf key;
     weir_buf_init(&key, 1 << 20);
-    weir_dockey_text(&key, parts, (size_t)n - 1);
+    for (int i = 0; i < n; i++) {
+        parts[i] = weir_slice_z(words[i]);
+    }
+    weir_dockey_text(&key, parts, (size_t)n);
     const char *url = weir_arena_printf(
-        app.a, "%s/queries/%s/" WEIR_SLICE_FMT "%s%s%s%s", cli_app_read_url(&app), words[0],
+        app.a, "%s/queries/" WEIR_SLICE_FMT "%s%s%s%s", cli_app_read_url(&app),
         WEIR_SLICE_ARG(weir_buf_slice(&key)), min_position ? "?min_position=" : "",
         min_position ? min_position : "", wait_ms ? (min_position ? "&wait_ms=" : "?wait_ms=") : "",
         wait_ms ? wait_ms : "");

@@ -190,6 +190,21 @@ static void show_models(weir_arena *a, const weir_json *j)
     }
 }
 
+/* Nothing tries a refused generation again by itself. */
+static void show_refused(const cli_app *app, const weir_json *j)
+{
+    const weir_json *models = weir_json_get(j, "models");
+    for (size_t i = 0; i < weir_json_len(models); i++) {
+        const weir_json *m = weir_json_at(models, i);
+        if (strcmp(field(app->a, m, "state"), "refused") == 0) {
+            (void)printf("\n  %s!%s generation %s of %s was refused and serves nobody. When its "
+                         "reason is mended: weir rebuild %s %s\n",
+                         cli_yellow(), cli_plain(), field(app->a, m, "generation"),
+                         field(app->a, m, "name"), app->dir_word, field(app->a, m, "name"));
+        }
+    }
+}
+
 static void show_lanes(weir_arena *a, const weir_json *j)
 {
     const weir_json *lanes = weir_json_get(j, "lanes");
@@ -216,6 +231,22 @@ static void print_json(const struct service *services)
     (void)printf("}\n");
 }
 
+static void show_all(const cli_app *app, const struct service *s)
+{
+    int answering = 0;
+    for (int i = 0; i < NSERVICES; i++) {
+        show_service(app->a, &s[i]);
+        answering += s[i].answers;
+    }
+    show_bridge(app->a, s[0].j);
+    show_models(app->a, s[1].j);
+    show_refused(app, s[1].j);
+    show_lanes(app->a, s[2].j);
+    if (answering == 0) {
+        (void)printf("\n  nothing answers: start it with `weir up %s`\n", app->dir_word);
+    }
+}
+
 int cli_status(int argc, char **argv)
 {
     cli_app app;
@@ -232,29 +263,26 @@ int cli_status(int argc, char **argv)
         return cli_fail("status", &err);
     }
     struct service s[NSERVICES] = {
-        {.name = "bridge",
-         .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.bridge_port)},
-        {.name = "projector",
-         .url = weir_arena_printf(app.a, "http://127.0.0.1:%lld", (long long)app.s.projector_port)},
+        {.name = "bridge", .url = cli_app_bridge_url(&app)},
+        {.name = "projector", .url = cli_app_projector_url(&app)},
         {.name = "write", .url = cli_app_write_url(&app), .credential = credential},
         {.name = "read", .url = cli_app_read_url(&app), .credential = credential},
     };
+    weir_rc up = cli_app_need_services(&app, &err);
     for (int i = 0; i < NSERVICES; i++) {
-        ask(&app, &s[i]);
+        if (up == WEIR_OK) {
+            ask(&app, &s[i]);
+        }
         bad += !s[i].answers;
     }
     if (json) {
         print_json(s);
     } else {
         (void)printf("%s%s%s  %s\n", cli_bold(), app.name, cli_plain(), app.dir);
-        for (int i = 0; i < NSERVICES; i++) {
-            show_service(app.a, &s[i]);
-        }
-        show_bridge(app.a, s[0].j);
-        show_models(app.a, s[1].j);
-        show_lanes(app.a, s[2].j);
-        if (bad == NSERVICES) {
-            (void)printf("\n  nothing answers: start it with `weir up %s`\n", app.dir_word);
+        if (up == WEIR_OK) {
+            show_all(&app, s);
+        } else {
+            (void)printf("  %s\n", err.msg);
         }
     }
     for (int i = 0; i < NSERVICES; i++) {

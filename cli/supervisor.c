@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/command.h"
 #include "cli/program.h"
 #include "cli/servers.h"
 #include "libweir/base/clock.h"
@@ -17,6 +19,7 @@
 enum {
     SERVER_WAIT_MS = 60000,
     READY_WAIT_MS = 600000,
+    TELL_AFTER_MS = 3000, /* of waiting for a service */
     TELL_EVERY_MS = 3000,
     STOP_MS = 12000,
     PORT_TRIES = 10,
@@ -175,7 +178,7 @@ static weir_rc start_servers(cli_supervisor *s, weir_error *err)
 
 /* Deploys through a process of its own, so that its words and exit code are those of `weir deploy`.
  */
-static void deploy(cli_supervisor *s)
+static weir_rc deploy(cli_supervisor *s, weir_error *err)
 {
     cli_app *app = s->app;
     cli_child c;
@@ -186,18 +189,25 @@ static void deploy(cli_supervisor *s)
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
         cli_child_arg(&c, args[i]);
     }
-    weir_error err = {0};
-    if (cli_child_start(&c, &err) != WEIR_OK) {
-        say("✗", cli_red(), "deploy", err.msg);
-        return;
+    weir_rc rc = cli_child_start(&c, err);
+    if (rc != WEIR_OK) {
+        return rc;
     }
     while (!cli_child_ended(&c)) {
         struct pollfd p = {.fd = c.pidfd, .events = POLLIN};
         (void)poll(&p, c.pidfd >= 0 ? 1 : 0, 100);
     }
     weir_slice log = {0};
-    if (weir_file_read(c.log, 1 << 20, app->a, &log, &err) == WEIR_OK && log.n > 0) {
+    weir_error ignored = {0};
+    if (weir_file_read(c.log, 1 << 20, app->a, &log, &ignored) == WEIR_OK && log.n > 0) {
         (void)printf(WEIR_SLICE_FMT, WEIR_SLICE_ARG(log));
+        (void)fflush(stdout);
+    }
+    if (WIFEXITED(c.last_status) && WEXITSTATUS(c.last_status) == CLI_NO_DATABASE) {
+        return weir_fail(err, WEIR_E_STATE, 0,
+                         "the services could not work on this PostgreSQL, so they were not "
+                         "started; mend what is said above, then again: weir up %s",
+                         app->dir_word);
     }
     if (c.last_status != 0) {
         say("!", cli_yellow(), "deploy",
@@ -206,16 +216,16 @@ static void deploy(cli_supervisor *s)
                      app->dir_word);
     }
     (void)fflush(stdout);
+    return WEIR_OK;
 }
 
 static const char *service_port_url(const cli_app *app, const char *name)
 {
-    int64_t port = strcmp(name, "bridge") == 0 ? app->s.bridge_port : app->s.projector_port;
-    if (strcmp(name, "write") == 0 || strcmp(name, "read") == 0) {
-        return weir_arena_printf(app->a, "%s/readyz",
-                                 name[0] == 'w' ? cli_app_write_url(app) : cli_app_read_url(app));
-    }
-    return weir_arena_printf(app->a, "http://127.0.0.1:%lld/readyz", (long long)port);
+    const char *url = name[0] == 'w'   ? cli_app_write_url(app)
+                      : name[0] == 'r' ? cli_app_read_url(app)
+                      : name[0] == 'b' ? cli_app_bridge_url(app)
+                                       : cli_app_projector_url(app);
+    return weir_arena_printf(app->a, "%s/readyz", url);
 }
 
 static weir_rc start_services(cli_supervisor *s, weir_error *err)
@@ -289,11 +299,42 @@ static bool port_taken(const cli_child *c, weir_arena *a)
     return c->restarts > 0 && strcasestr(line, "address ") && strcasestr(line, "in use");
 }
 
+/* What /readyz says it waits for: the lines before its JSON, as one. */
+static const char *waits(weir_arena *a, weir_slice body)
+{
+    const char *all = "";
+    while (body.n > 0 && body.p[0] != '{') {
+        const char *end = memchr(body.p, '\n', body.n);
+        size_t n = end ? (size_t)(end - body.p) : body.n;
+        all = weir_arena_printf(a, "%s%s%.*s", all, all[0] ? "; " : "", (int)n, body.p);
+        body = weir_slice_of(body.p + n + (end ? 1 : 0), body.n - n - (end ? 1 : 0));
+    }
+    return all;
+}
+
+struct told {
+    char text[400];
+    int64_t at_ms;
+};
+
+/* Once, and then when it changes; a number that moves is not told more often than this. */
+static void tell_wait(const char *name, const char *text, struct told *t)
+{
+    int64_t now = weir_mono_ms();
+    bool same = strncmp(t->text, text, sizeof t->text - 1) == 0;
+    if (!same && (t->at_ms == 0 || now > t->at_ms + TELL_EVERY_MS)) {
+        say("…", cli_dim(), name, text);
+        (void)snprintf(t->text, sizeof t->text, "%s", text);
+        t->at_ms = now;
+    }
+}
+
 /* Waits for /readyz; services that die meanwhile are started again, as later. WEIR_E_CONFLICT: its
  * port is taken. */
 static weir_rc wait_ready(cli_supervisor *s, cli_child *c, weir_error *err)
 {
-    int64_t t0 = weir_mono_ms(), told = t0;
+    int64_t t0 = weir_mono_ms();
+    struct told t = {.text = ""};
     weir_arena *a = weir_arena_new(0);
     weir_rc rc = WEIR_E_AGAIN;
     while (rc == WEIR_E_AGAIN) {
@@ -310,12 +351,12 @@ static weir_rc wait_ready(cli_supervisor *s, cli_child *c, weir_error *err)
         } else if (!answers && port_taken(c, a)) {
             rc = weir_fail(err, WEIR_E_CONFLICT, 0, "%s: its port is taken; see %s", c->name,
                            c->log);
-        } else if (s->stopping || now > t0 + READY_WAIT_MS) {
+        } else if (s->stopping) {
+            rc = weir_fail(err, WEIR_E_STATE, 0, "stopped before %s was ready", c->name);
+        } else if (now > t0 + READY_WAIT_MS) {
             rc = weir_fail(err, WEIR_E_TIMEOUT, 0, "%s is not ready; see %s", c->name, c->log);
-        } else if (now > told + TELL_EVERY_MS) {
-            weir_slice why = answers ? weir_slice_trim(r.body) : weir_slice_z("starting");
-            say("…", cli_dim(), c->name, weir_arena_dupz(a, why));
-            told = now;
+        } else if (now > t0 + TELL_AFTER_MS) {
+            tell_wait(c->name, answers ? waits(a, r.body) : "starting", &t);
         }
         if (rc == WEIR_E_AGAIN) {
             weir_loop_turn(s->loop, 25);
@@ -331,9 +372,7 @@ static void stop_all(cli_supervisor *s)
         cli_child_stop(&s->children[i], STOP_MS);
     }
     write_up_json(s);
-    if (s->app->own_postgres || s->app->own_redis) {
-        (void)unlink(s->app->run_ini);
-    }
+    (void)unlink(s->app->run_ini);
 }
 
 static void on_signal(void *arg)
@@ -394,8 +433,8 @@ weir_rc cli_supervisor_start(cli_supervisor *s, cli_app *app, weir_error *err)
     rc = rc == WEIR_OK ? weir_loop_signals(s->loop, on_signal, s, err) : rc;
     rc = rc == WEIR_OK ? start_servers(s, err) : rc;
     if (rc == WEIR_OK) {
-        deploy(s);
-        rc = bring_up(s, err);
+        rc = deploy(s, err);
+        rc = rc == WEIR_OK ? bring_up(s, err) : rc;
     }
     if (rc != WEIR_OK) {
         stop_all(s);

@@ -333,7 +333,7 @@ int cli_tail(int argc, char **argv)
     if (!cli_args("tail", argc, argv, flags, 3, words, 1, &n)) {
         return 2;
     }
-    if (cli_app_open(&t.app, n ? words[0] : dir, &err) != WEIR_OK) {
+    if (cli_app_open_running(&t.app, n ? words[0] : dir, &err) != WEIR_OK) {
         return cli_fail("tail", &err);
     }
     struct sigaction sa = {.sa_handler = on_signal};

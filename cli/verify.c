@@ -223,8 +223,13 @@ static weir_rc connect_both(cli_app *app, weir_verify *v, weir_error *err)
                          .options = "-c jit=off -c row_security=off"};
     weir_rc rc = cli_app_need_postgres(app, err);
     rc = rc == WEIR_OK ? cli_app_need_redis(app, err) : rc;
-    rc = rc == WEIR_OK ? weir_pg_open(&v->pg, &conf, err) : rc;
-    rc = rc == WEIR_OK ? weir_redisc_open(&v->redis, app->s.redis_uri, READY_MS, err) : rc;
+    if (rc == WEIR_OK && (rc = weir_pg_open(&v->pg, &conf, err)) != WEIR_OK) {
+        weir_error_wrap(err, "postgres.uri");
+    }
+    if (rc == WEIR_OK &&
+        (rc = weir_redisc_open(&v->redis, app->s.redis_uri, READY_MS, err)) != WEIR_OK) {
+        weir_error_wrap(err, "redis.uri");
+    }
     v->ns = app->s.redis_namespace;
     return rc;
 }

@@ -34,6 +34,7 @@ bool weir_pg_ok(const weir_pg *pg);
 bool weir_pg_alive(weir_pg *pg);
 int weir_pg_pid(const weir_pg *pg);            /* backend's process id */
 int weir_pg_server_version(const weir_pg *pg); /* 150020 */
+enum { WEIR_PG_OLDEST_VERSION = 150000 };      /* Weir works with this one and newer ones */
 
 /* One statement with text parameters (NULL entries are SQL NULL). rows may be NULL when nothing is
  * wanted. On a server error: err->sqlstate set; WEIR_EF_RETRY for classes 40, 53, 57P01-03, 55P03

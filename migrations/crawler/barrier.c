@@ -5,37 +5,10 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/log.h"
 #include "libweir/base/thread.h"
+#include "libweir/io/pg_writers.h"
 #include "migrations/crawler/crawler.h"
 
 enum { STEP_MS = 20, REPORT_MS = 2000, WARN_MS = 10000 };
-
-static void say(void *arg, const char *waits)
-{
-    char *text = arg;
-    (void)snprintf(text, 200, "%s", waits);
-}
-
-/* Transactions with an xid up to ours: sessions, and prepared ones, which have none. */
-static weir_rc who(weir_pg *pg, const char *xid, char text[200], weir_error *err)
-{
-    const char *params[] = {xid};
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_query(
-        pg,
-        "SELECT string_agg(w, ', ') FROM ("
-        "SELECT format('pid %s (%s, %s, open for %s s)', pid, usename, coalesce(wait_event, state),"
-        " extract(epoch FROM clock_timestamp() - xact_start)::int) AS w FROM pg_stat_activity"
-        " WHERE backend_xid IS NOT NULL AND age(backend_xid) >= age($1::xid8::xid)"
-        " UNION ALL SELECT format('prepared transaction %s', quote_literal(gid))"
-        " FROM pg_prepared_xacts WHERE age(transaction) >= age($1::xid8::xid)) x",
-        1, params, &rows, err);
-    if (rc == WEIR_OK) {
-        const char *names = weir_pg_valuez(rows, 0, 0);
-        say(text, names[0] ? names : "a transaction that is just ending");
-        weir_pg_rows_free(rows);
-    }
-    return rc;
-}
 
 static weir_rc is_over(weir_pg *pg, const char *xid, bool *over, weir_error *err)
 {
@@ -62,7 +35,7 @@ static void pause_ms(weir_monitor *m, int64_t ms)
 static weir_rc wait_over(weir_pg *pg, const char *xid, int64_t max_ms,
                          bool (*stop)(void *, const char *), void *arg, weir_error *err)
 {
-    char waits[200] = "";
+    char waits[WEIR_PG_WRITERS_BYTES] = "";
     int64_t began = weir_mono_ms();
     int64_t report_at = began + REPORT_MS;
     int64_t warn_at = began + WARN_MS;
@@ -75,7 +48,7 @@ static weir_rc wait_over(weir_pg *pg, const char *xid, int64_t max_ms,
             break;
         }
         if (now >= report_at || (max_ms && now - began >= max_ms)) {
-            rc = who(pg, xid, waits, err);
+            rc = weir_pg_writers(pg, xid, waits, err);
             report_at = now + REPORT_MS;
         }
         if (rc == WEIR_OK && now >= warn_at) {

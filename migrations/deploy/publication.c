@@ -1,5 +1,6 @@
-/* publication.c - every table with a usable replica identity is published, and no other: a
- * published table without one would refuse the application's own UPDATE and DELETE. */
+/* publication.c - every table with a usable replica identity that the role may publish and read is
+ * published, and no other: a published table without an identity would refuse the application's own
+ * UPDATE and DELETE. A table that became unreadable since is warned of. */
 #include "migrations/deploy/run.h"
 
 extern const char weir_sql_publication_tables[];
@@ -64,8 +65,8 @@ static weir_rc one_table(dep_run *d, const char *publication, bool all, const we
     if (!all && published != usable) {
         rc = alter(d, publication, usable ? "ADD" : "DROP", r, i, err);
     }
-    if (rc == WEIR_OK && !usable) {
-        dep_add(d->r, DEP_LEFT_OUT, weir_pg_valuez(r, i, 0),
+    if (rc == WEIR_OK && !weir_pg_isnull(r, i, 3)) {
+        dep_add(d->r, usable ? DEP_WARNING : DEP_LEFT_OUT, weir_pg_valuez(r, i, 0),
                 weir_pg_isnull(r, i, 4) ? NULL : weir_pg_valuez(r, i, 4), "%s",
                 weir_pg_valuez(r, i, 3));
     }

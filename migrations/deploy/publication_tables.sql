@@ -1,7 +1,8 @@
--- Tables of user schemas: is it in the publication ($1), may it be, and if not why and what helps.
+-- Tables of user schemas: is it in the publication ($1), may it be, and if not why and what helps. Whether the role can publish and
+-- read a table (barred) decides only about those that are not in it yet: taking one out would end the models over it.
 WITH RECURSIVE tab AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relispartition,
-           format('%I.%I', n.nspname, c.relname) AS name
+           c.relowner, row_security_active(c.oid) AS hidden, format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'weir')
        AND n.nspname !~ '^pg_(toast|temp)'
@@ -34,6 +35,12 @@ WITH RECURSIVE tab AS (
            CASE WHEN t.relkind = 'f' THEN 'it is a foreign table'
                 WHEN t.relpersistence = 'u' THEN 'it is unlogged: its changes are not in the WAL'
                 WHEN t.relpersistence = 't' THEN 'it is temporary' END AS never,
+           CASE WHEN NOT pg_has_role(t.relowner, 'USAGE') THEN
+                     format('it belongs to %I, which %I is no member of', pg_get_userbyid(t.relowner), current_user)
+                WHEN t.hidden THEN format('row level security hides rows from %I', current_user) END AS barred,
+           CASE WHEN pg_has_role(t.relowner, 'USAGE') THEN format('ALTER ROLE %I BYPASSRLS;', current_user)
+                WHEN (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = t.relowner) THEN format('ALTER TABLE %s OWNER TO %I;', t.name, current_user)
+                ELSE format('GRANT %I TO %I;', pg_get_userbyid(t.relowner), current_user) END AS unbar,
            (SELECT format('its partition %s is %s', b.name, CASE b.relkind WHEN 'f' THEN 'a foreign table' ELSE 'unlogged' END)
               FROM ident b WHERE b.root = t.oid AND b.oid <> t.oid AND (b.relkind = 'f' OR b.relpersistence <> 'p') LIMIT 1) AS odd,
            (SELECT b.name FROM ident b WHERE b.root = t.oid AND NOT b.usable ORDER BY b.oid = t.oid DESC LIMIT 1) AS bad,
@@ -44,16 +51,17 @@ WITH RECURSIVE tab AS (
              ORDER BY b.oid = t.oid DESC, u.indisprimary DESC, u.relname LIMIT 1) AS bad_primary
       FROM tab t WHERE NOT t.relispartition
 )
-SELECT name, published, (never IS NULL AND odd IS NULL AND bad IS NULL) AS usable,
+SELECT name, published, (never IS NULL AND odd IS NULL AND bad IS NULL AND (published OR barred IS NULL)) AS usable,
        CASE WHEN never IS NOT NULL THEN never
             WHEN odd IS NOT NULL THEN odd
-            WHEN bad IS NULL THEN NULL
+            WHEN bad IS NULL THEN barred
             ELSE CASE WHEN bad <> name THEN format('its partition %s has ', bad) ELSE 'it has ' END ||
                  CASE bad_kind WHEN 'n' THEN 'REPLICA IDENTITY NOTHING'
                                WHEN 'i' THEN 'lost the index of its replica identity'
                                WHEN 'f' THEN 'REPLICA IDENTITY FULL, but no unique key over NOT NULL columns that is not deferrable'
                                ELSE 'no primary key: a published table without one refuses UPDATE and DELETE' END END AS reason,
-       CASE WHEN never IS NOT NULL OR odd IS NOT NULL OR bad IS NULL THEN NULL
+       CASE WHEN never IS NOT NULL OR odd IS NOT NULL THEN NULL
+            WHEN bad IS NULL THEN CASE WHEN barred IS NOT NULL THEN unbar END
             WHEN bad_kind = 'f' THEN format('ALTER TABLE %s ADD PRIMARY KEY (…);', bad)
             WHEN bad_primary THEN format('ALTER TABLE %s REPLICA IDENTITY DEFAULT;', bad)
             WHEN bad_index IS NOT NULL THEN format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I;', bad, bad_index)

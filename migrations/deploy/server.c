@@ -1,16 +1,15 @@
 /* server.c - what the server must be set to, with the remedy for each. */
 #include "migrations/deploy/run.h"
 
-enum { OLDEST_VERSION = 140000 };
-
 typedef struct server_facts {
-    const char *wal_level, *encoding, *database;
+    const char *wal_level, *encoding, *database, *role; /* these two quoted */
     int64_t slots_max, slots_used, senders_max;
     bool slot_there, replication, create, recovery;
 } server_facts;
 
 static const char facts_sql[] =
-    "SELECT current_setting('wal_level'), current_setting('server_encoding'), current_database(),"
+    "SELECT current_setting('wal_level'), current_setting('server_encoding'), "
+    "quote_ident(current_database()),"
     " current_setting('max_replication_slots')::int, (SELECT count(*) FROM pg_replication_slots),"
     " current_setting('max_wal_senders')::int, (SELECT count(*) FROM pg_replication_slots WHERE "
     "slot_name = $1),"
@@ -18,7 +17,8 @@ static const char facts_sql[] =
     "'rds_replication'"
     "   AND pg_has_role(current_user, m.oid, 'member')))::int FROM pg_roles WHERE rolname = "
     "current_user),"
-    " has_database_privilege(current_database(), 'CREATE')::int, pg_is_in_recovery()::int";
+    " has_database_privilege(current_database(), 'CREATE')::int, pg_is_in_recovery()::int, "
+    "quote_ident(current_user)";
 
 static void check_replication(dep_run *d, const server_facts *f)
 {
@@ -41,17 +41,21 @@ static void check_replication(dep_run *d, const server_facts *f)
     }
     if (!f->replication) {
         dep_add(d->r, DEP_PROBLEM, "role",
-                "ALTER ROLE <role> REPLICATION; (on RDS: GRANT rds_replication TO <role>;)",
-                "the role of postgres.uri may not replicate");
+                weir_arena_printf(
+                    d->a, "ALTER ROLE %s REPLICATION; (on RDS: GRANT rds_replication TO %s;)",
+                    f->role, f->role),
+                "%s, of postgres.uri, may not replicate", f->role);
     }
 }
 
 static void check_database(dep_run *d, const server_facts *f)
 {
     int version = weir_pg_server_version(d->pg);
-    if (version < OLDEST_VERSION) {
-        dep_add(d->r, DEP_PROBLEM, "server version", "Use PostgreSQL 14 or newer.", "is %d",
-                version / 10000);
+    if (version < WEIR_PG_OLDEST_VERSION) {
+        dep_add(
+            d->r, DEP_PROBLEM, "server version",
+            weir_arena_printf(d->a, "Use PostgreSQL %d or newer.", WEIR_PG_OLDEST_VERSION / 10000),
+            "is %d", version / 10000);
     }
     if (strcmp(f->encoding, "UTF8") != 0) {
         dep_add(d->r, DEP_PROBLEM, "encoding",
@@ -59,8 +63,9 @@ static void check_database(dep_run *d, const server_facts *f)
                 "of database %s is %s; only UTF8 is supported", f->database, f->encoding);
     }
     if (!f->create) {
-        dep_add(d->r, DEP_PROBLEM, "privilege", "GRANT CREATE ON DATABASE <database> TO <role>;",
-                "the role of postgres.uri may not create schemas in %s", f->database);
+        dep_add(d->r, DEP_PROBLEM, "privilege",
+                weir_arena_printf(d->a, "GRANT CREATE ON DATABASE %s TO %s;", f->database, f->role),
+                "%s, of postgres.uri, may not create schemas in %s", f->role, f->database);
     }
     if (f->recovery) {
         dep_add(d->r, DEP_PROBLEM, "server", "Point postgres.uri at the primary.",
@@ -87,6 +92,7 @@ weir_rc dep_server_check(dep_run *d, weir_error *err)
         .replication = weir_pg_i64(r, 0, 7) != 0,
         .create = weir_pg_i64(r, 0, 8) != 0,
         .recovery = weir_pg_i64(r, 0, 9) != 0,
+        .role = weir_pg_valuez(r, 0, 10),
     };
     int before = d->r->count[DEP_PROBLEM];
     check_replication(d, &f);

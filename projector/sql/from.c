@@ -59,12 +59,9 @@ static bool table_ok(weir_an *an, const weir_cat_table *t, int location)
                               WEIR_SLICE_ARG(t->name));
     }
     if (!t->published) {
-        const char *hint =
-            t->relkind == 'p' ? "create the publication WITH (publish_via_partition_root = true)"
-                              : weir_mem_printf(&an->m,
-                                                "ALTER PUBLICATION … ADD TABLE " WEIR_SLICE_FMT
-                                                "." WEIR_SLICE_FMT,
-                                                WEIR_SLICE_ARG(t->schema), WEIR_SLICE_ARG(t->name));
+        const char *hint = t->relkind == 'p'
+                               ? "create the publication WITH (publish_via_partition_root = true)"
+                               : "`weir check` says why it is left out, and what helps";
         return weir_an_refuse(an, location, hint,
                               "table " WEIR_SLICE_FMT " is not in the publication",
                               WEIR_SLICE_ARG(t->name));

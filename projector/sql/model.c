@@ -97,8 +97,7 @@ static void unknown_annotation(reader *r, weir_slice name)
                  weir_slice_eqz(name, "order") || weir_slice_eqz(name, "ref");
     if (later) {
         weir_diag_add(r->ds, false, offset_in(r, name) - 1, "remove the line for now",
-                      "@" WEIR_SLICE_FMT
-                      " is not there yet: it comes with the read-models milestone",
+                      "@" WEIR_SLICE_FMT " is reserved: it is designed and not built",
                       WEIR_SLICE_ARG(name));
         return;
     }

@@ -38,8 +38,8 @@ typedef struct weir_model_src {
 } weir_model_src;
 
 /* Annotations and syntax only; no catalog. Annotations known: @model name, @key col[, col…].
- * Unknown ones are errors with did-you-mean (@index, @as are errors that say the read-models
- * milestone brings them). Model names: [a-z_][a-z0-9_]{0,62}. WEIR_E_INPUT when ds->errors > 0. Any
+ * Unknown ones are errors with did-you-mean (@index, @as are errors that say they are
+ * reserved). Model names: [a-z_][a-z0-9_]{0,62}. WEIR_E_INPUT when ds->errors > 0. Any
  * thread (libpg_query keeps per-thread state). */
 WEIR_MUST_CHECK weir_rc weir_model_parse(weir_slice file_text, const char *default_name,
                                          weir_arena *a, weir_model_src *out, weir_diags *ds);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libweir/base/clock.h"
 #include "libweir/base/str.h"
 #include "libweir/base/thread.h"
 #include "tests/support/codec_check.h"
@@ -336,6 +337,66 @@ static void test_publication(void **state)
     assert_string_equal(value(t, "SELECT pubviaroot FROM pg_publication"), "t");
 }
 
+/* As a team does that has a database already: its tables belong to somebody else. */
+static void become_guest(app *t)
+{
+    int64_t number = weir_mono_us();
+    const char *db = value(t, "SELECT current_database()");
+    const char *guest = weir_arena_printf(t->a, "guest_%lld", (long long)number);
+    const char *owner = weir_arena_printf(t->a, "owner_%lld", (long long)number);
+    fixture_sql(&fx, weir_arena_printf(t->a,
+                                       "CREATE ROLE %s; CREATE ROLE %s LOGIN REPLICATION; GRANT "
+                                       "CREATE ON DATABASE %s TO %s",
+                                       owner, guest, db, guest));
+    assert_string_equal(
+        value(t,
+              weir_arena_printf(
+                  t->a,
+                  "DO $$ BEGIN CREATE TABLE theirs (id int PRIMARY KEY); CREATE TABLE roots (id "
+                  "int PRIMARY KEY); CREATE TABLE mine (id int PRIMARY KEY); CREATE TABLE veiled "
+                  "(id int PRIMARY KEY); ALTER TABLE theirs OWNER TO %s; ALTER TABLE mine OWNER "
+                  "TO %s; ALTER TABLE veiled OWNER TO %s; ALTER TABLE veiled ENABLE ROW LEVEL "
+                  "SECURITY, FORCE ROW LEVEL SECURITY; END $$",
+                  owner, guest, guest)),
+        "no row");
+    weir_pg_close(t->pg);
+    const char *uri = t->s.postgres_uri;
+    t->s.postgres_uri = weir_arena_printf(t->a, "%.*s user=%s dbname=%s",
+                                          (int)(strstr(uri, " user=") - uri), uri, guest, db);
+    assert_rc(WEIR_OK, weir_pg_open(&t->pg, &(weir_pg_conf){.uri = t->s.postgres_uri}, &t->err));
+}
+
+static void has_hint(const dep_item *it, const char *text)
+{
+    assert_non_null(it);
+    assert_non_null(it->hint);
+    if (!strstr(it->hint, text)) {
+        fail_msg("\"%s\" does not say \"%s\"", it->hint, text);
+    }
+}
+
+static void test_tables_of_others(void **state)
+{
+    T(state);
+    become_guest(t);
+    deploy_ok(t);
+    assert_non_null(item(t, DEP_PUBLISHED, "public.mine"));
+    has_hint(item(t, DEP_LEFT_OUT, "public.theirs"), "GRANT owner_");
+    has_hint(item(t, DEP_LEFT_OUT, "public.roots"), "ALTER TABLE public.roots OWNER TO guest_");
+    has_hint(item(t, DEP_LEFT_OUT, "public.veiled"), "ALTER ROLE guest_");
+    put(t, "read-models/their_view.sql", "-- @key id\nSELECT id FROM theirs\n");
+    deploy_fails(t, "refused");
+    assert_non_null(item(t, DEP_LEFT_OUT, "public.theirs"));
+    drop(t, "read-models/their_view.sql");
+    assert_string_equal(value(t, "DO $$ BEGIN ALTER TABLE mine ENABLE ROW LEVEL SECURITY, FORCE "
+                                 "ROW LEVEL SECURITY; END $$"),
+                        "no row");
+    deploy_ok(t);
+    has_hint(item(t, DEP_WARNING, "public.mine"), "BYPASSRLS"); /* and it stays published */
+    assert_string_equal(value(t, "SELECT string_agg(tablename, ' ') FROM pg_publication_tables"),
+                        "mine");
+}
+
 static void test_read_models(void **state)
 {
     T(state);
@@ -434,6 +495,7 @@ int main(void)
         TEST(test_signature_changes),
         TEST(test_functions_without_a_file),
         TEST(test_publication),
+        TEST(test_tables_of_others),
         TEST(test_read_models),
         TEST(test_dry_run),
         TEST(test_two_at_once),

@@ -278,7 +278,7 @@ static void test_writer_in_flight(void **state)
     assert_int_equal(0, sys_weir(s, "deploy", s->app.dir, "--no-wait", NULL));
     assert_int_equal(1, sys_number(s, in_publication));
     /* Somebody waits, and says for whom; nobody else does. */
-    sys_log_has(s, "bridge", weir_arena_printf(s->app.a, "pids=%d", weir_pg_pid(pg)), 15000);
+    sys_log_has(s, "bridge", weir_arena_printf(s->app.a, "pid %d ", weir_pg_pid(pg)), 15000);
     assert_string_not_equal("ready", sys_model_state(s, "inflight_view", NULL));
     sys_sql(s, "UPDATE customer SET name = 'meanwhile' WHERE id = 5; INSERT INTO inflight VALUES "
                "(20, 'meanwhile')");

@@ -43,7 +43,7 @@ static const refusal tables[] = {
      "ALTER TABLE public.no_key ADD PRIMARY KEY"},
     {"SELECT v.id FROM ^nothing v", "has no row identity", "REPLICA IDENTITY DEFAULT"},
     {"SELECT v.a FROM ^full_nokey v", "has no row identity", "PRIMARY KEY"},
-    {"SELECT v.id FROM ^hidden v", "not in the publication", "ALTER PUBLICATION"},
+    {"SELECT v.id FROM ^hidden v", "not in the publication", "`weir check` says why"},
     {"SELECT v.id FROM ^parted v", "not in the publication", "publish_via_partition_root"},
     {"SELECT v.id FROM ^nowhere v", "there is no table nowhere", "search_path"},
     {"SELECT o.id FROM orders o JOIN ^orders o ON true", "used twice", "own alias"},
