@@ -1,6 +1,4 @@
 /* main.c - weir-bridge: the WAL of one database into a durable log, served as a feed. */
-#include <stdio.h>
-
 #include "bridge/bridge.h"
 #include "libweir/base/log.h"
 #include "libweir/base/service.h"
@@ -13,12 +11,6 @@ int main(int argc, char **argv)
                            "Turns the WAL into a durable log and serves it as a feed.",
                            "app postgres bridge", argc, argv)) {
         return args.exit_code;
-    }
-    if (args.settings.postgres_uri[0] == '\0') {
-        (void)fprintf(stderr, "weir-bridge: postgres.uri is not set; set it in weir.ini or start "
-                              "everything with `weir up`\n");
-        weir_arena_free(args.arena);
-        return 1;
     }
     weir_rc rc = brg_bridge_run(&args.settings, &err);
     if (rc != WEIR_OK) {

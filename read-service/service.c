@@ -20,6 +20,7 @@ struct rsvc_service {
     rsvc_meters *meters;
     weir_auth *auth;
     weir_tls *tls;
+    weir_redis_outage outage;
     seat *seats;
     unsigned n;
     int port;
@@ -77,6 +78,7 @@ static weir_rc open_seat(rsvc_service *s, unsigned i, const weir_settings *setti
     }
     if (rc == WEIR_OK) {
         const rsvc_worker_conf conf = {.settings = settings,
+                                       .outage = &s->outage,
                                        .meters = s->meters,
                                        .auth = s->auth,
                                        .tls = s->tls,
@@ -94,10 +96,6 @@ weir_rc rsvc_service_open(rsvc_service **out, const weir_settings *settings, wei
                           weir_error *err)
 {
     *out = NULL;
-    if (!settings->redis_uri[0]) {
-        return weir_fail(err, WEIR_E_INPUT, 0,
-                         "redis.uri is not set; set it in weir.ini or run `weir up`");
-    }
     rsvc_service *s = weir_xcalloc(1, sizeof *s);
     s->meters = rsvc_meters_new();
     s->n = settings->read_threads > 0 ? (unsigned)settings->read_threads : cores();

@@ -86,9 +86,13 @@ static weir_rc open_redis(rsvc_worker *w, weir_error *err)
                             .command_timeout_ms = 5000,
                             .on_up = on_redis_up,
                             .on_away = on_redis_away,
-                            .arg = w};
-    weir_redis_conf sub = {
-        .uri = w->conf.settings->redis_uri, .on_up = on_sub_up, .on_message = on_notice, .arg = w};
+                            .arg = w,
+                            .outage = w->conf.outage};
+    weir_redis_conf sub = {.uri = w->conf.settings->redis_uri,
+                           .on_up = on_sub_up,
+                           .on_message = on_notice,
+                           .arg = w,
+                           .outage = w->conf.outage};
     weir_rc rc = weir_redis_open(&w->redis, w->l, &main, err);
     if (rc == WEIR_OK) {
         rc = weir_redis_open(&w->sub, w->l, &sub, err);

@@ -9,6 +9,7 @@
 
 #include "libweir/auth/auth.h"
 #include "libweir/io/loop.h"
+#include "libweir/io/redis.h"
 #include "libweir/io/tls.h"
 #include "read-service/meters.h"
 
@@ -19,6 +20,7 @@ typedef struct rsvc_worker_conf {
     rsvc_meters *meters;           /* borrowed, shared */
     weir_auth *auth;               /* the same; its files are looked at by loop 0 */
     weir_tls *tls;                 /* the same; NULL: no TLS */
+    weir_redis_outage *outage;     /* the same */
     weir_loop *loop;
     int port;
     bool shared_port;      /* other workers listen on it too */

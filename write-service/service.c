@@ -164,10 +164,6 @@ static weir_rc open_parts(wsvc_service *s, weir_error *err)
 weir_rc wsvc_service_open(wsvc_service **out, const weir_settings *settings, weir_loop *l,
                           weir_error *err)
 {
-    if (!settings->postgres_uri[0]) {
-        return weir_fail(err, WEIR_E_INPUT, 0,
-                         "postgres.uri is not set; set it in weir.ini or run `weir up`");
-    }
     wsvc_service *s = weir_xcalloc(1, sizeof *s);
     s->settings = settings;
     s->loop = l;

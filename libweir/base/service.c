@@ -142,6 +142,7 @@ bool weir_service_init(weir_service_args *out, const char *name, const char *pur
     const char *app = f.app ? f.app : folder_of(out->arena, f.config);
     weir_error err;
     weir_rc rc = weir_settings_load(&out->settings, app, f.config, f.overlay, out->arena, &err);
+    rc = rc == WEIR_OK ? weir_settings_need_servers(&out->settings, sections, &err) : rc;
     if (rc == WEIR_OK && !weir_log_set_level(out->settings.log_level)) {
         rc = weir_fail(&err, WEIR_E_INPUT, 0, "app.log_level: %s is no level",
                        out->settings.log_level);

@@ -15,7 +15,7 @@ typedef struct weir_service_args {
 
 /* Parses argv, loads settings, sets up the log, ignores SIGPIPE and SIGHUP. false: print was done,
  * exit with exit_code (0 after --help/--version, 2 for bad usage, 1 for bad settings). sections:
- * what --help shows. */
+ * what --help shows; the service needs the servers among them. */
 WEIR_MUST_CHECK bool weir_service_init(weir_service_args *out, const char *name,
                                        const char *purpose, const char *sections, int argc,
                                        char **argv);

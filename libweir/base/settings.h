@@ -100,6 +100,9 @@ WEIR_MUST_CHECK weir_rc weir_settings_load(weir_settings *out, const char *app_d
 /* "  section.key   default   doc" lines of the given sections (space separated, NULL: all) for
  * --help. */
 void weir_settings_help(weir_buf *out, const char *sections);
+/* WEIR_E_INPUT when a server among the sections (postgres, redis) is not named in the settings. */
+WEIR_MUST_CHECK weir_rc weir_settings_need_servers(const weir_settings *s, const char *sections,
+                                                   weir_error *err);
 /* The same as a Markdown table: docs/configuration.md. A ctest compares. */
 void weir_settings_markdown(weir_buf *out);
 /* Writes a URI without its password ("postgresql://u@h/db"), for logs and errors. */

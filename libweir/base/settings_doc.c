@@ -22,6 +22,18 @@ static bool listed(const char *sections, const char *section)
     return sections == NULL;
 }
 
+weir_rc weir_settings_need_servers(const weir_settings *s, const char *sections, weir_error *err)
+{
+    const char *missing = listed(sections, "postgres") && !s->postgres_uri[0] ? "postgres"
+                          : listed(sections, "redis") && !s->redis_uri[0]     ? "redis"
+                                                                              : NULL;
+    return missing ? weir_fail(err, WEIR_E_INPUT, 0,
+                               "%s.uri is not set: name the server in weir.ini, or start private "
+                               "ones with `weir up`",
+                               missing)
+                   : WEIR_OK;
+}
+
 void weir_settings_help(weir_buf *out, const char *sections)
 {
     for (size_t i = 0; i < weir_settings_table_len; i++) {

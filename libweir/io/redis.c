@@ -37,6 +37,7 @@ weir_rc weir_redis_open(weir_redis **out, weir_loop *l, const weir_redis_conf *c
     r->l = l;
     r->conf = *conf;
     r->conf.uri = NULL; /* borrowed, taken apart above */
+    r->conf.outage = conf->outage ? conf->outage : &r->own_outage;
     r->conf.connect_timeout_ms = conf->connect_timeout_ms > 0 ? conf->connect_timeout_ms : 2000;
     r->conf.command_timeout_ms = conf->command_timeout_ms > 0 ? conf->command_timeout_ms : 10000;
     r->conf.pending_max = conf->pending_max ? conf->pending_max : REDIS_PENDING_DEFAULT;

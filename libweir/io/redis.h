@@ -9,6 +9,8 @@
 #ifndef WEIR_IO_REDIS_H
 #define WEIR_IO_REDIS_H
 
+#include <stdatomic.h>
+
 #include "libweir/base/arena.h"
 #include "libweir/io/loop.h"
 
@@ -35,6 +37,13 @@ typedef void
 weir_redis_fn(void *arg,
               const weir_redis_reply *reply); /* reply NULL: connection lost, outcome unknown */
 
+/* Clients of one server that share it tell an outage once: when the first of them lost Redis, and
+ * when the last of them has it again. Zero at first; any threads. */
+typedef struct weir_redis_outage {
+    atomic_int away; /* clients that have lost it */
+    atomic_bool was_up;
+} weir_redis_outage;
+
 typedef struct weir_redis_conf {
     const char *uri;            /* redis://[:password@]host[:port][/db] or unix:///path[?db=n] */
     int64_t connect_timeout_ms; /* 0: 2000 */
@@ -46,6 +55,7 @@ typedef struct weir_redis_conf {
     void (*on_away)(void *arg, const weir_error *why); /* each loss, and each attempt that failed */
     void (*on_message)(void *arg, weir_slice channel, weir_slice payload); /* pub/sub */
     void *arg;
+    weir_redis_outage *outage; /* shared with other clients, outlives this one; NULL: its own */
 } weir_redis_conf;
 
 /* Returns at once; connecting goes on in the background. WEIR_E_INPUT for a malformed uri. */

@@ -16,16 +16,6 @@
 #include "libweir/base/log.h"
 #include "libweir/io/redis_priv.h"
 
-static const char *where(const weir_redis *r, char buf[300])
-{
-    if (r->uri.path[0]) {
-        (void)snprintf(buf, 300, "%s", r->uri.path);
-    } else {
-        (void)snprintf(buf, 300, "%s:%d", r->uri.host, r->uri.port);
-    }
-    return buf;
-}
-
 static void fail_all(weir_redis *r)
 {
     /* The ring is taken over first: a callback may already see the client as away, and must not add
@@ -45,9 +35,17 @@ static void fail_all(weir_redis *r)
     free(ring);
 }
 
+/* true: it was the last of those that had lost Redis. */
+static bool count_back(weir_redis *r)
+{
+    bool counted = r->away;
+    r->away = false;
+    return counted && atomic_fetch_sub(&r->conf.outage->away, 1) == 1;
+}
+
 void weir_redis_drop(weir_redis *r, const weir_error *why)
 {
-    char at[300];
+    char at[WEIR_REDIS_WHERE_BYTES];
     weir_redis_enter(r);
     r->state = RDS_AWAY;
     weir_loop_del(r->source);
@@ -59,9 +57,14 @@ void weir_redis_drop(weir_redis *r, const weir_error *why)
     weir_buf_reset(&r->out);
     r->out_sent = 0;
     r->nconfirmed = 0;
-    if (!r->told_away && !r->closed) {
-        WEIR_WARN("RDS-AWAY", "redis=%s reason=\"%s\"", where(r, at), why->msg);
-        r->told_away = true;
+    if (r->closed) {
+        (void)count_back(r);
+    } else if (!r->away) {
+        r->away = true;
+        if (atomic_fetch_add(&r->conf.outage->away, 1) == 0) {
+            WEIR_WARN("RDS-AWAY", "redis=%s reason=\"%s\"", weir_redis_uri_where(&r->uri, at),
+                      why->msg);
+        }
     }
     if (r->timer) {
         weir_loop_timer_arm(r->timer, weir_backoff_next_ms(&r->backoff), false);
@@ -75,13 +78,16 @@ void weir_redis_drop(weir_redis *r, const weir_error *why)
 
 void weir_redis_greeted(weir_redis *r)
 {
-    char at[300];
+    char at[WEIR_REDIS_WHERE_BYTES];
     r->state = RDS_UP;
-    r->told_away = false;
+    bool first = !atomic_exchange(&r->conf.outage->was_up, true) && !r->away;
+    bool last = count_back(r);
     weir_backoff_reset(&r->backoff);
     int64_t step_ms = r->conf.command_timeout_ms / 4;
     weir_loop_timer_arm(r->timer, step_ms > 250 ? 250 : step_ms, true);
-    WEIR_INFO("RDS-UP", "redis=%s", where(r, at));
+    if (first || last) {
+        WEIR_INFO("RDS-UP", "redis=%s", weir_redis_uri_where(&r->uri, at));
+    }
     if (r->conf.on_up) {
         r->conf.on_up(r->conf.arg);
     }
@@ -95,8 +101,8 @@ static void drop_greeting(weir_redis *r, const weir_redis_reply *reply)
                   weir_slice_starts(text, WEIR_SLICE_LIT("WRONGPASS")) ||
                   weir_slice_starts(text, WEIR_SLICE_LIT("NOPERM"));
     (void)weir_fail(&why, denied ? WEIR_E_DENIED : WEIR_E_CONN, WEIR_EF_RETRY,
-                    "Redis refused: %.*s", (int)(text.n > 200 ? 200 : text.n),
-                    text.p ? text.p : "");
+                    "Redis refused: %.*s%s", (int)(text.n > 200 ? 200 : text.n),
+                    text.p ? text.p : "", weir_redis_login_hint(text));
     weir_redis_drop(r, &why);
 }
 
@@ -155,13 +161,14 @@ static bool finish_connect(weir_redis *r)
     weir_error why;
     int e = 0;
     socklen_t n = sizeof e;
-    char at[300];
+    char at[WEIR_REDIS_WHERE_BYTES];
     if (getsockopt(r->rc->fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0) {
         e = errno;
     }
     if (e != 0) {
         errno = e;
-        (void)weir_fail_errno(&why, "cannot connect to Redis at %s", where(r, at));
+        (void)weir_fail_errno(&why, "cannot connect to Redis at %s",
+                              weir_redis_uri_where(&r->uri, at));
         why.code = WEIR_E_CONN;
         weir_redis_drop(r, &why);
         return false;
@@ -196,12 +203,12 @@ static void on_socket(void *arg, unsigned events)
 void weir_redis_connect(weir_redis *r)
 {
     weir_error why;
-    char at[300];
+    char at[WEIR_REDIS_WHERE_BYTES];
     r->rc = r->uri.path[0] ? redisConnectUnixNonBlock(r->uri.path)
                            : redisConnectNonBlock(r->uri.host, r->uri.port);
     if (!r->rc || r->rc->err) {
         (void)weir_fail(&why, WEIR_E_CONN, WEIR_EF_RETRY, "cannot connect to Redis at %s: %s",
-                        where(r, at), r->rc ? r->rc->errstr : "out of memory");
+                        weir_redis_uri_where(&r->uri, at), r->rc ? r->rc->errstr : "out of memory");
         weir_redis_drop(r, &why);
         return;
     }
@@ -234,7 +241,7 @@ void weir_redis_on_timer(void *arg)
 {
     weir_redis *r = arg;
     weir_error why;
-    char at[300];
+    char at[WEIR_REDIS_WHERE_BYTES];
     int64_t now_ms = weir_mono_ms();
     if (r->state == RDS_AWAY) {
         weir_redis_connect(r);
@@ -242,8 +249,8 @@ void weir_redis_on_timer(void *arg)
     }
     if (r->state != RDS_UP) {
         (void)weir_fail(&why, WEIR_E_TIMEOUT, WEIR_EF_RETRY,
-                        "Redis at %s did not answer within %lld ms", where(r, at),
-                        (long long)r->conf.connect_timeout_ms);
+                        "Redis at %s did not answer within %lld ms",
+                        weir_redis_uri_where(&r->uri, at), (long long)r->conf.connect_timeout_ms);
         weir_redis_drop(r, &why);
         return;
     }
@@ -251,8 +258,8 @@ void weir_redis_on_timer(void *arg)
         r->ring_n > 0 && now_ms - r->ring[r->ring_head].sent_ms > r->conf.command_timeout_ms;
     if (overdue || (r->nchannels > 0 && subscriber_overdue(r, now_ms))) {
         (void)weir_fail(&why, WEIR_E_TIMEOUT, WEIR_EF_RETRY,
-                        "Redis at %s did not answer within %lld ms", where(r, at),
-                        (long long)r->conf.command_timeout_ms);
+                        "Redis at %s did not answer within %lld ms",
+                        weir_redis_uri_where(&r->uri, at), (long long)r->conf.command_timeout_ms);
         weir_redis_drop(r, &why);
     }
 }

@@ -51,7 +51,8 @@ struct weir_redis {
     /* lifetime: callbacks may close the client they are called from */
     int busy;
     bool closed;
-    bool told_away; /* one log line per outage */
+    bool away; /* counted in the outage */
+    weir_redis_outage own_outage;
 };
 
 /* Puts one command into the output; never checks the state. False at the output's bound. */

@@ -35,7 +35,8 @@ static weir_rc greet_one(weir_redisc *c, size_t argc, const weir_slice *argv, we
         weir_slice text = weir_redis_reply_str(reply);
         bool loading = weir_slice_starts(text, WEIR_SLICE_LIT("LOADING"));
         rc = weir_fail(err, loading ? WEIR_E_CONN : WEIR_E_DENIED, loading ? WEIR_EF_RETRY : 0,
-                       "Redis refused: %.*s", (int)(text.n > 200 ? 200 : text.n), text.p);
+                       "Redis refused: %.*s%s", (int)(text.n > 200 ? 200 : text.n), text.p,
+                       weir_redis_login_hint(text));
     }
     return rc;
 }
@@ -78,7 +79,9 @@ weir_rc weir_redisc_open(weir_redisc **out, const char *uri_text, int64_t timeou
     c->rc = uri.path[0] ? redisConnectUnixWithTimeout(uri.path, tv)
                         : redisConnectWithTimeout(uri.host, uri.port, tv);
     if (!c->rc || c->rc->err || redisSetTimeout(c->rc, tv) != REDIS_OK) {
-        rc = context_failed(c->rc, "cannot connect to Redis", err);
+        char at[WEIR_REDIS_WHERE_BYTES];
+        rc = context_failed(c->rc, weir_redis_uri_where(&uri, at), err);
+        weir_error_wrap(err, "cannot connect to Redis");
         goto out;
     }
     rc = greet(c, &uri, err);

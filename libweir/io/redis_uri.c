@@ -1,6 +1,7 @@
 /* redis_uri.c - redis:// and unix:// addresses taken apart. */
 #include "libweir/io/redis_uri.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "libweir/base/slice.h"
@@ -138,4 +139,21 @@ weir_rc weir_redis_uri_parse(const char *uri, weir_redis_uri *out, weir_error *e
     return weir_fail(err, WEIR_E_INPUT, 0,
                      "malformed Redis address; write redis://[:password@]host[:port][/db] or "
                      "unix:///path[?db=n]");
+}
+
+const char *weir_redis_uri_where(const weir_redis_uri *uri, char buf[WEIR_REDIS_WHERE_BYTES])
+{
+    if (uri->path[0]) {
+        (void)snprintf(buf, WEIR_REDIS_WHERE_BYTES, "%s", uri->path);
+    } else {
+        (void)snprintf(buf, WEIR_REDIS_WHERE_BYTES, "%s:%d", uri->host, uri->port);
+    }
+    return buf;
+}
+
+const char *weir_redis_login_hint(weir_slice refusal)
+{
+    bool login = weir_slice_starts(refusal, WEIR_SLICE_LIT("NOAUTH")) ||
+                 weir_slice_starts(refusal, WEIR_SLICE_LIT("WRONGPASS"));
+    return login ? " Its address is written redis://[user]:password@host:port/db" : "";
 }

@@ -21,7 +21,7 @@ typedef struct world {
     size_t next; /* the reply number expected: order is checked */
     bool bad;
     weir_rc why;
-    char last[100];
+    char last[200];
 } world;
 
 static int open_all(void **state)
@@ -64,6 +64,7 @@ static void on_away(void *arg, const weir_error *why)
     world *w = arg;
     w->aways++;
     w->why = why->code;
+    (void)snprintf(w->last, sizeof w->last, "%s", why->msg);
 }
 
 static void on_message(void *arg, weir_slice channel, weir_slice payload)
@@ -350,6 +351,8 @@ static void passwords_and_databases(void **state)
     w->sub = open_client(w, fx.redis_uri, 0);
     turn_until(w, &w->aways, 1);
     assert_int_equal(w->why, WEIR_E_DENIED);
+    assert_non_null(strstr(w->last, "NOAUTH"));
+    assert_non_null(strstr(w->last, "redis://"));
     weir_redis_close(w->sub);
     (void)snprintf(uri, sizeof uri, "unix://:pa%%40ss@%s?db=2", fx.redis_sock);
     w->sub = open_client(w, uri, 0);

@@ -66,14 +66,14 @@ static void end(capture *c)
 }
 
 /* Runs init with up to three words; the exit code, or -1 when the service may start. */
-static int init(capture *c, const char *a, const char *b, const char *d)
+static int init_with(capture *c, const char *sections, const char *a, const char *b, const char *d)
 {
     char *argv[] = {(char *)(uintptr_t) "weir-x", (char *)(uintptr_t)a, (char *)(uintptr_t)b,
                     (char *)(uintptr_t)d, NULL};
     int argc = 1 + (a != NULL) + (b != NULL) + (d != NULL);
     weir_service_args args;
     begin(c);
-    bool go = weir_service_init(&args, "weir-x", "does x", "app write", argc, argv);
+    bool go = weir_service_init(&args, "weir-x", "does x", sections, argc, argv);
     end(c);
     int code = go ? -1 : args.exit_code;
     if (go) {
@@ -81,6 +81,11 @@ static int init(capture *c, const char *a, const char *b, const char *d)
     }
     weir_arena_free(args.arena);
     return code;
+}
+
+static int init(capture *c, const char *a, const char *b, const char *d)
+{
+    return init_with(c, "app write", a, b, d);
 }
 
 static void help_and_version_end_well(void **state)
@@ -117,6 +122,15 @@ static void settings_decide_the_rest(void **state)
     assert_has(c->text, "level=error component=x id=CFG-BAD cannot open /tmp/weir-no-such.ini");
 }
 
+static void servers_must_be_named(void **state)
+{
+    capture *c = *state;
+    assert_int_equal(init_with(c, "app postgres", "--config", c->ini, NULL), 1);
+    assert_has(c->text, "id=CFG-BAD postgres.uri is not set");
+    assert_int_equal(init_with(c, "app redis read", "--config", c->ini, NULL), 1);
+    assert_has(c->text, "id=CFG-BAD redis.uri is not set");
+}
+
 static void log_lines_are_one_line_each(void **state)
 {
     capture *c = *state;
@@ -148,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_and_version_end_well, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_usage_is_two, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_decide_the_rest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(servers_must_be_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(log_lines_are_one_line_each, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);
