@@ -38,6 +38,10 @@ static int run_check(cli_app *app, bool json)
     bool compiled = rc == WEIR_OK;
     rc = compiled ? dep_app(db.pg, &app->s, app->dir, true, &r, &err)
                   : check_files(app, &r, &why, &err);
+    if (rc == WEIR_OK && !compiled && !app->own_postgres) {
+        err = why; /* a database that is named and away is no reason to say that all is well */
+        rc = why.code;
+    }
     if (json) {
         cli_report_json(&r, rc == WEIR_OK ? NULL : &err);
     } else {

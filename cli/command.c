@@ -30,7 +30,11 @@ static const cli_command COMMANDS[] = {
      "are built, unless --no-wait.\n",
      cli_deploy},
     {"check", "[APP] [--json]",
-     "compile everything and say what would be refused, with place, reason and rewrite", "",
+     "compile everything and say what would be refused, with place, reason and rewrite",
+     "A deploy that is rolled back: against the database that weir.ini names or `weir up` runs, "
+     "else against an empty private PostgreSQL\n"
+     "with schema/ applied. Exit code 1 when something would be refused, or the database cannot be "
+     "reached.\n",
      cli_check},
     {"contracts", "check|save [APP] [FILE] [--json]",
      "compare the deployed commands with what clients were promised",

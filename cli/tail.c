@@ -108,24 +108,12 @@ static void row_text(weir_buf *b, const weir_relation *rel, const weir_tuple *ro
     weir_buf_putz(b, json ? "}" : "");
 }
 
-static const char *op_name(weir_ev_kind kind)
-{
-    switch (kind) {
-    case WEIR_EV_INSERT: return "insert";
-    case WEIR_EV_UPDATE: return "update";
-    case WEIR_EV_DELETE: return "delete";
-    case WEIR_EV_TRUNCATE: return "truncate";
-    case WEIR_EV_READ: return "read";
-    default: return "";
-    }
-}
-
 static void show_json(struct tail *t, const weir_frame_head *h, const weir_ev *ev,
                       const weir_relation *rel, weir_buf *b)
 {
     char lsn[WEIR_LSN_TEXT_MAX];
     weir_buf_printf(b, "{\"op\": \"%s\", \"position\": \"%s\", \"xid\": %u, \"table\": ",
-                    op_name(ev->kind), weir_lsn_print(h->commit_lsn, lsn), h->xid);
+                    weir_ev_op(ev->kind), weir_lsn_print(h->commit_lsn, lsn), h->xid);
     weir_json_quote(
         b, weir_slice_z(weir_arena_printf(t->a, WEIR_SLICE_FMT "." WEIR_SLICE_FMT,
                                           WEIR_SLICE_ARG(rel->schema), WEIR_SLICE_ARG(rel->name))));
@@ -162,7 +150,7 @@ static void show_text(struct tail *t, const weir_frame_head *h, const weir_ev *e
     const char *colour = ev->kind == WEIR_EV_INSERT   ? cli_green()
                          : ev->kind == WEIR_EV_UPDATE ? cli_yellow()
                                                       : cli_red();
-    weir_buf_printf(b, "  %s%-8s%s " WEIR_SLICE_FMT "  ", colour, op_name(ev->kind), cli_plain(),
+    weir_buf_printf(b, "  %s%-8s%s " WEIR_SLICE_FMT "  ", colour, weir_ev_op(ev->kind), cli_plain(),
                     WEIR_SLICE_ARG(rel->name));
     bool deleted = ev->kind == WEIR_EV_DELETE;
     row_text(b, rel, deleted ? &ev->old_row : &ev->new_row, deleted && ev->old_kind == WEIR_OLD_KEY,
@@ -230,6 +218,12 @@ static void show_event(struct tail *t, const weir_frame_head *h, weir_slice even
     weir_json_free(j);
 }
 
+static bool is_row(weir_ev_kind kind)
+{
+    return kind == WEIR_EV_INSERT || kind == WEIR_EV_UPDATE || kind == WEIR_EV_DELETE ||
+           kind == WEIR_EV_READ;
+}
+
 static void show_frame(struct tail *t, weir_slice frame)
 {
     weir_error err = {0};
@@ -252,7 +246,7 @@ static void show_frame(struct tail *t, weir_slice frame)
             for (uint32_t i = 0; i < ev.nrels; i++) {
                 show(t, &h, &ev, ev.rels[i]);
             }
-        } else if (op_name(ev.kind)[0]) {
+        } else if (is_row(ev.kind)) {
             show(t, &h, &ev, ev.rel);
         }
     }

@@ -141,8 +141,6 @@ static void refuse_memory(wsvc_service *s, weir_http_req *req)
 static void fill(batch *b, wsvc_ticket *t, weir_slice body, bool alone, bool serializable)
 {
     wsvc_job *j = &t->job;
-    const char *correlation = weir_http_header(b->req, "X-Correlation-Id");
-    const char *trace = weir_http_header(b->req, "traceparent");
     ((batch_ticket *)(void *)t)->b = b;
     t->req = b->req;
     t->finish = on_finished;
@@ -153,8 +151,7 @@ static void fill(batch *b, wsvc_ticket *t, weir_slice body, bool alone, bool ser
     j->arrived_us = weir_mono_us();
     j->alone = alone;
     j->serializable = serializable;
-    j->correlation_id = correlation ? correlation : j->id;
-    j->traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL;
+    wsvc_submit_traced(b->req, j);
     wsvc_submit_for(b->s, weir_gate_caller(b->req), j, NULL);
 }
 
@@ -391,25 +388,16 @@ static void store(batch *b)
 /* true: answered. */
 static bool refused(wsvc_service *s, weir_http_req *req)
 {
-    const char *correlation = weir_http_header(req, "X-Correlation-Id");
     if (s->stop_ms || !s->catalog || !wsvc_pool_up(s->pool)) {
         weir_http_set_header(req, "Retry-After", "1");
         wsvc_refuse(s, req, 503,
                     s->stop_ms   ? "the service is stopping"
                     : s->catalog ? "PostgreSQL is away; nothing was executed"
                                  : s->seen_text);
-    } else if (!wsvc_media_type_ok(weir_http_header(req, "Content-Type"))) {
-        weir_http_set_header(req, "Accept-Post", "application/json");
-        wsvc_refuse(s, req, 415, "a batch is a JSON array; send Content-Type: application/json");
-    } else if (!wsvc_coding_ok(weir_http_header(req, "Content-Encoding"))) {
-        weir_http_set_header(req, "Accept-Encoding", "identity");
-        wsvc_refuse(s, req, 415, "send the body as it is, without a Content-Encoding");
-    } else if (correlation && !wsvc_correlation_ok(correlation)) {
-        wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
-    } else {
-        return false;
+        return true;
     }
-    return true;
+    return !wsvc_submit_headers(s, req,
+                                "a batch is a JSON array; send Content-Type: application/json");
 }
 
 static void begin(batch *b)

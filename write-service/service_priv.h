@@ -85,6 +85,13 @@ void wsvc_submit_for(wsvc_service *s, const weir_principal *caller, wsvc_job *j,
 void wsvc_submit_prepare(wsvc_ticket *t);
 /* Among those in flight from now on, until wsvc_answer. */
 void wsvc_submit_track(wsvc_service *s, wsvc_ticket *t);
+/* false: Content-Type, Content-Encoding or X-Correlation-Id will not do, and that was answered.
+ * other_type: the detail for another media type. */
+WEIR_MUST_CHECK bool wsvc_submit_headers(wsvc_service *s, weir_http_req *req,
+                                         const char *other_type);
+/* Correlation id (after wsvc_submit_headers; else the job's own id, which is set) and trace context
+ * of the request into the job; borrowed from the request. */
+void wsvc_submit_traced(weir_http_req *req, wsvc_job *j);
 /* The headers Idempotency-Key, If-Match and Prefer. false: answered. */
 WEIR_MUST_CHECK bool wsvc_submit_options(wsvc_service *s, weir_http_req *req, wsvc_options *o);
 /* What o asks for; t is tracked when it has a deadline. */

@@ -43,25 +43,32 @@ static void park(wsvc_service *s, weir_http_req *req, weir_slice name)
     s->parked[s->nparked++] = (wsvc_parked){req, name, wsvc_watch_ask(s->watch)};
 }
 
-/* true: answered. */
-static bool bad_headers(wsvc_service *s, weir_http_req *req)
+bool wsvc_submit_headers(wsvc_service *s, weir_http_req *req, const char *other_type)
 {
     if (!wsvc_media_type_ok(weir_http_header(req, "Content-Type"))) {
         weir_http_set_header(req, "Accept-Post", "application/json");
-        wsvc_refuse(s, req, 415, "a command is a JSON object; send Content-Type: application/json");
-        return true;
+        wsvc_refuse(s, req, 415, other_type);
+        return false;
     }
     if (!wsvc_coding_ok(weir_http_header(req, "Content-Encoding"))) {
         weir_http_set_header(req, "Accept-Encoding", "identity");
         wsvc_refuse(s, req, 415, "send the body as it is, without a Content-Encoding");
-        return true;
+        return false;
     }
     const char *correlation = weir_http_header(req, "X-Correlation-Id");
     if (correlation && !wsvc_correlation_ok(correlation)) {
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
-        return true;
+        return false;
     }
-    return false;
+    return true;
+}
+
+void wsvc_submit_traced(weir_http_req *req, wsvc_job *j)
+{
+    const char *correlation = weir_http_header(req, "X-Correlation-Id");
+    const char *trace = weir_http_header(req, "traceparent");
+    j->correlation_id = correlation ? correlation : j->id;
+    j->traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL;
 }
 
 /* true: answered. */
@@ -203,10 +210,7 @@ static wsvc_ticket *make_ticket(wsvc_service *s, weir_http_req *req, const wsvc_
     j->alone = e->isolated || e->serializable;
     wsvc_submit_prepare(t);
     wsvc_make_id(s, j->id);
-    const char *correlation = weir_http_header(req, "X-Correlation-Id");
-    j->correlation_id = correlation ? correlation : j->id;
-    const char *trace = weir_http_header(req, "traceparent");
-    j->traceparent = trace && wsvc_traceparent_ok(trace) ? trace : NULL;
+    wsvc_submit_traced(req, j);
     return t;
 }
 
@@ -242,7 +246,9 @@ void wsvc_submit(wsvc_service *s, weir_http_req *req, weir_slice name, bool fina
         unknown(s, req, name);
         return;
     }
-    if (bad_headers(s, req) || bad_body(s, req)) {
+    if (!wsvc_submit_headers(s, req,
+                             "a command is a JSON object; send Content-Type: application/json") ||
+        bad_body(s, req)) {
         return;
     }
     wsvc_asked asked = wsvc_async_asked(s->async, req);

@@ -12,6 +12,20 @@ enum {
     HEAD_BYTES = 46,
 };
 
+const char *weir_ev_op(weir_ev_kind kind)
+{
+    switch (kind) {
+    case WEIR_EV_INSERT: return "insert";
+    case WEIR_EV_UPDATE: return "update";
+    case WEIR_EV_DELETE: return "delete";
+    case WEIR_EV_TRUNCATE: return "truncate";
+    case WEIR_EV_READ: return "read";
+    case WEIR_EV_RANGE: return "range";
+    case WEIR_EV_COPIED: return "copied";
+    default: return "other";
+    }
+}
+
 static void put_be(char *p, uint64_t v, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++) {

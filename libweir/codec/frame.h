@@ -51,6 +51,9 @@ typedef enum weir_ev_kind {
     WEIR_EV_COPIED,
 } weir_ev_kind;
 
+/* "insert", "update", …; "other" for what is no change of rows. */
+const char *weir_ev_op(weir_ev_kind kind);
+
 typedef struct weir_frame_head {
     weir_frame_kind kind;
     bool last;

@@ -17,7 +17,7 @@ static weir_rc listen_failed(const weir_listen *at, const char *what, weir_error
     weir_rc rc = weir_fail_errno(err, "cannot %s on %s port %d", what, at->host, at->port);
     if (e == EADDRINUSE && err) {
         err->code = WEIR_E_CONFLICT;
-        weir_error_wrap(err, WEIR_LISTEN_TAKEN);
+        weir_error_wrap(err, "another process holds the port; stop it or configure another one");
     }
     return e == EADDRINUSE ? WEIR_E_CONFLICT : rc;
 }

@@ -18,7 +18,4 @@ WEIR_MUST_CHECK weir_rc weir_listen_tcp(const weir_listen *at, int *fd, int *por
  * caller removes its own. */
 WEIR_MUST_CHECK weir_rc weir_listen_unix(const char *path, int *fd, weir_error *err);
 
-/* In front of the reason when an address is in use. */
-#define WEIR_LISTEN_TAKEN "another process holds the port; stop it or configure another one"
-
 #endif

@@ -306,6 +306,15 @@ static weir_rc code_of(const char *s, unsigned *flags)
     return WEIR_E_INPUT;
 }
 
+/* Where PostgreSQL's own words leave open what to do. This one comes only with row_security = off:
+ * whole tables are read or nothing. */
+static const char *next_step(const char *sqlstate, const char *text)
+{
+    bool veiled = strcmp(sqlstate, "42501") == 0 &&
+                  strncmp(text, "query would be affected by row-level security", 45) == 0;
+    return veiled ? "; the whole table is needed: ALTER ROLE … BYPASSRLS" : "";
+}
+
 weir_rc weir_pgres_fail(const PGresult *res, weir_error *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -320,7 +329,7 @@ weir_rc weir_pgres_fail(const PGresult *res, weir_error *err)
     weir_rc code = code_of(state, &flags);
     char line[400];
     first_line(line, sizeof line, text ? text : "error without text");
-    (void)weir_fail(err, code, flags, "%s", line);
+    (void)weir_fail(err, code, flags, "%s%s", line, next_step(state, line));
     if (err) {
         memcpy(err->sqlstate, state, strnlen(state, 5));
         err->sqlstate[strnlen(state, 5)] = '\0';

@@ -1,11 +1,4 @@
 -- The crawler's part of schema weir_sync in a target database.
-CREATE SCHEMA IF NOT EXISTS weir_sync;
-CREATE TABLE IF NOT EXISTS weir_sync.migration (
-    part       text NOT NULL,
-    version    int NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (part, version)
-);
 -- One row per table of a job. plan: hash of key, columns and filter; shape: of the source's columns; storage: of its files.
 CREATE TABLE IF NOT EXISTS weir_sync.crawl_table (
     job       text NOT NULL,

@@ -142,6 +142,9 @@ WEIR_MUST_CHECK weir_rc crw_forget(const char *target_uri, const char *job, weir
 /* Creates or updates our part of schema weir_sync. Idempotent, safe against others doing the same.
  */
 WEIR_MUST_CHECK weir_rc crw_schema(weir_pg *target, weir_error *err);
+/* The same with another program's part: a script of CREATE … IF NOT EXISTS without a transaction of
+ * its own. The connection must be idle. */
+WEIR_MUST_CHECK weir_rc crw_schema_part(weir_pg *target, const char *sql, weir_error *err);
 
 /* Waits until every transaction that could have written before now without being visible has ended.
  * waits (waits_size bytes, may be NULL) tells whom it waits for; stop(arg) is asked in between.

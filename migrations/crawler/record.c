@@ -8,33 +8,23 @@
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/codec/lsn.h"
+#include "libweir/io/pg_lock.h"
 #include "migrations/crawler/job.h"
 
-enum { LOCK_WAIT_MS = 10000, LOCK_STEP_MS = 50, LEFTOVER_MS = 3000 };
+enum { LOCK_WAIT_MS = 10000, LEFTOVER_MS = 3000 };
 
-/* The job's lock is a session's; a process killed just now may hold it a moment longer. */
+static bool go_on(void *arg)
+{
+    return crw_wait(arg, WEIR_PG_LOCK_STEP_MS);
+}
+
 static weir_rc lock_job(crw *c, weir_error *err)
 {
-    const char *params[] = {c->own.job};
-    int64_t end = weir_mono_ms() + LOCK_WAIT_MS;
-    for (;;) {
-        weir_pg_rows *r = NULL;
-        weir_rc rc = weir_pg_query(
-            c->target, "SELECT pg_try_advisory_lock(hashtextextended('weir crawl ' || $1, 0))", 1,
-            params, &r, err);
-        if (rc != WEIR_OK) {
-            return rc;
-        }
-        bool mine = weir_pg_valuez(r, 0, 0)[0] == 't';
-        weir_pg_rows_free(r);
-        if (mine) {
-            return WEIR_OK;
-        }
-        if (weir_mono_ms() > end || !crw_wait(c, LOCK_STEP_MS)) {
-            return weir_fail(err, WEIR_E_CONFLICT, 0, "job %s runs already: stop it first",
-                             c->own.job);
-        }
-    }
+    const weir_pg_lock_conf conf = {"weir crawl", c->own.job, LOCK_WAIT_MS, go_on, c};
+    weir_rc rc = weir_pg_lock(c->target, &conf, err);
+    return rc == WEIR_E_CONFLICT
+               ? weir_fail(err, rc, 0, "job %s runs already: stop it first", c->own.job)
+               : rc;
 }
 
 /* Chunks of a killed process may still be committing: what they hold ends with their transaction.
@@ -65,7 +55,7 @@ static weir_rc wait_leftovers(crw *c, weir_error *err)
                 "(k & 4294967295)::oid AND l.objsubid = 1",
                 1, params, NULL, err);
         }
-        if (rc == WEIR_OK && (weir_mono_ms() > end || !crw_wait(c, LOCK_STEP_MS))) {
+        if (rc == WEIR_OK && (weir_mono_ms() > end || !crw_wait(c, WEIR_PG_LOCK_STEP_MS))) {
             rc = weir_fail(err, WEIR_E_CONFLICT, WEIR_EF_RETRY,
                            "chunks of an earlier run of job %s do not end in the target",
                            c->own.job);

@@ -19,6 +19,7 @@
 #include "libweir/base/log.h"
 #include "libweir/base/map.h"
 #include "libweir/base/xalloc.h"
+#include "libweir/io/pg_lock.h"
 #include "migrations/crawler/crawler.h"
 #include "migrations/lake/disk.h"
 #include "migrations/lake/load.h"
@@ -26,7 +27,7 @@
 
 extern const char weir_sql_lake_schema[];
 
-enum { KNOWN_MAX = 1000000, HASH_BLOCK_BYTES = 1 << 20 };
+enum { KNOWN_MAX = 1000000, HASH_BLOCK_BYTES = 1 << 20, LOCK_WAIT_MS = 2000 };
 
 typedef struct known {
     char stamp[120];
@@ -54,38 +55,20 @@ struct lake_folder {
 
 static weir_rc schema(weir_pg *pg, weir_error *err)
 {
-    weir_error ignored;
     weir_rc rc = crw_schema(pg, err);
-    if (rc == WEIR_OK) {
-        rc = weir_pg_script(
-            pg, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('weir_sync', 0))", err);
-    }
-    if (rc == WEIR_OK) {
-        rc = weir_pg_script(pg, weir_sql_lake_schema, err);
-    }
-    if (rc == WEIR_OK) {
-        return weir_pg_script(pg, "COMMIT", err);
-    }
-    weir_rc back = weir_pg_script(pg, "ROLLBACK", &ignored);
-    (void)back; /* a lost connection shows on the next call */
-    return rc;
+    return rc == WEIR_OK ? crw_schema_part(pg, weir_sql_lake_schema, err) : rc;
 }
 
 static weir_rc take_lock(lake_folder *f, weir_error *err)
 {
-    const char *params[] = {f->conf.flow};
-    weir_pg_rows *rows = NULL;
-    weir_rc rc = weir_pg_query(
-        f->pg, "SELECT pg_try_advisory_lock(hashtextextended('weir_sync.file ' || $1, 0))", 1,
-        params, &rows, err);
-    if (rc == WEIR_OK && !weir_slice_eqz(weir_pg_value(rows, 0, 0), "t")) {
-        rc = weir_fail(
-            err, WEIR_E_CONFLICT, WEIR_EF_RETRY,
-            "the flow \"%s\" loads files into this database elsewhere; stop it there first",
-            f->conf.flow);
-    }
-    weir_pg_rows_free(rows);
-    return rc;
+    const weir_pg_lock_conf conf = {"weir_sync.file", f->conf.flow, LOCK_WAIT_MS, NULL, NULL};
+    weir_rc rc = weir_pg_lock(f->pg, &conf, err);
+    return rc == WEIR_E_CONFLICT
+               ? weir_fail(err, rc, WEIR_EF_RETRY,
+                           "the flow \"%s\" loads files into this database elsewhere; stop it "
+                           "there first",
+                           f->conf.flow)
+               : rc;
 }
 
 static weir_rc check_key(const lake_files *how, const lake_table *t, weir_error *err)

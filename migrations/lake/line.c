@@ -224,20 +224,6 @@ static void put_bound(weir_buf *out, const char *name, const weir_tuple *bound)
     weir_buf_u8(out, ']');
 }
 
-static const char *op_of(weir_ev_kind kind)
-{
-    switch (kind) {
-    case WEIR_EV_INSERT: return "insert";
-    case WEIR_EV_UPDATE: return "update";
-    case WEIR_EV_DELETE: return "delete";
-    case WEIR_EV_TRUNCATE: return "truncate";
-    case WEIR_EV_READ: return "read";
-    case WEIR_EV_RANGE: return "range";
-    case WEIR_EV_COPIED: return "copied";
-    default: return "other";
-    }
-}
-
 static void put_stamp(weir_buf *out, const lake_stamp *st, const weir_relation *rel)
 {
     char text[LAKE_TIME_TEXT];
@@ -263,7 +249,7 @@ static void put_stamp(weir_buf *out, const lake_stamp *st, const weir_relation *
 
 void lake_line(weir_buf *out, const lake_stamp *st, const weir_relation *rel, const weir_ev *ev)
 {
-    weir_buf_printf(out, "{\"op\":\"%s\"", op_of(ev->kind));
+    weir_buf_printf(out, "{\"op\":\"%s\"", weir_ev_op(ev->kind));
     put_stamp(out, st, rel);
     switch (ev->kind) {
     case WEIR_EV_INSERT:

@@ -1,9 +1,9 @@
 /* state.c - weir_sync.migrate and its tables. */
 #include "migrations/migrate/state.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "libweir/io/pg_lock.h"
 #include "migrations/crawler/crawler.h"
 
 enum { LOCK_WAIT_MS = 10000 };
@@ -21,7 +21,7 @@ const char *mig_phase_name(mig_phase p)
 weir_rc mig_state_schema(weir_pg *target, weir_error *err)
 {
     weir_rc rc = crw_schema(target, err);
-    return rc == WEIR_OK ? weir_pg_script(target, weir_sql_migrate_schema, err) : rc;
+    return rc == WEIR_OK ? crw_schema_part(target, weir_sql_migrate_schema, err) : rc;
 }
 
 weir_rc mig_state_sql(weir_pg *target, const char *sql, const char *name, const char *value,
@@ -92,24 +92,12 @@ weir_rc mig_state_seen(weir_pg *target, const char *name, const char *waits, wei
 
 weir_rc mig_state_lock(weir_pg *target, const char *name, weir_error *err)
 {
-    weir_error left;
-    char timeout[64];
-    (void)snprintf(timeout, sizeof timeout, "BEGIN; SET LOCAL lock_timeout = %d", LOCK_WAIT_MS);
-    weir_rc rc = weir_pg_script(target, timeout, err);
-    rc = rc == WEIR_OK
-             ? weir_pg_query(target,
-                             "SELECT pg_advisory_lock(hashtext('weir_migrate'), hashtext($1))", 1,
-                             &name, NULL, err)
-             : rc;
-    if (rc == WEIR_OK) {
-        return weir_pg_script(target, "COMMIT", err);
-    }
-    if (weir_pg_ok(target) && weir_pg_script(target, "ROLLBACK", &left) == WEIR_OK &&
-        strcmp(err->sqlstate, "55P03") == 0) {
-        rc = weir_fail(err, WEIR_E_CONFLICT, 0,
-                       "the migration %s is run by another process already; see weir migrate … "
-                       "status",
-                       name);
-    }
-    return rc;
+    const weir_pg_lock_conf conf = {"weir_migrate", name, LOCK_WAIT_MS, NULL, NULL};
+    weir_rc rc = weir_pg_lock(target, &conf, err);
+    return rc == WEIR_E_CONFLICT
+               ? weir_fail(err, rc, 0,
+                           "the migration %s is run by another process already; see weir migrate … "
+                           "status",
+                           name)
+               : rc;
 }

@@ -1,21 +1,19 @@
 /* apply_session.c - the connection to the target: who we are there, and where we stopped. */
 #include "libweir/base/log.h"
 #include "libweir/codec/lsn.h"
+#include "libweir/io/pg_lock.h"
 #include "migrations/sync/apply_priv.h"
+
+enum { LOCK_WAIT_MS = 2000 };
 
 static weir_rc lock_flow(sync_apply *s, weir_error *err)
 {
-    weir_pg_rows *rows = NULL;
-    const char *params[] = {s->conf.flow};
-    weir_rc rc = weir_pg_query(
-        s->x.pg, "SELECT pg_try_advisory_lock(hashtextextended('weir_sync ' || $1, 0))", 1, params,
-        &rows, err);
-    if (rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] != 't') {
-        rc = weir_fail(err, WEIR_E_CONFLICT, WEIR_EF_RETRY,
-                       "another weir-sync writes flow %s into this target", s->conf.flow);
-    }
-    weir_pg_rows_free(rows);
-    return rc;
+    const weir_pg_lock_conf conf = {"weir_sync", s->conf.flow, LOCK_WAIT_MS, NULL, NULL};
+    weir_rc rc = weir_pg_lock(s->x.pg, &conf, err);
+    return rc == WEIR_E_CONFLICT
+               ? weir_fail(err, rc, WEIR_EF_RETRY,
+                           "another weir-sync writes flow %s into this target", s->conf.flow)
+               : rc;
 }
 
 static weir_rc setup_session(sync_apply *s, weir_error *err)

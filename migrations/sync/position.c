@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "migrations/crawler/crawler.h"
 #include "migrations/sync/apply.h"
 
 extern const char weir_sql_sync_schema[];
@@ -18,11 +19,7 @@ weir_rc sync_schema(weir_pg *target, weir_error *err)
     if (rc != WEIR_OK || there) {
         return rc;
     }
-    rc = weir_pg_script(target, weir_sql_sync_schema, err);
-    if (rc != WEIR_OK) {
-        weir_error_wrap(err, "schema weir_sync in the target");
-    }
-    return rc;
+    return crw_schema_part(target, weir_sql_sync_schema, err);
 }
 
 weir_rc sync_position_begin(weir_pg *target, const char *flow, weir_cursor at, uint64_t loose_until,

@@ -1,12 +1,4 @@
 -- The appliers' part of schema weir_sync in a target database.
-SELECT pg_advisory_xact_lock(hashtext('weir_sync schema'));
-CREATE SCHEMA IF NOT EXISTS weir_sync;
-CREATE TABLE IF NOT EXISTS weir_sync.migration (
-    part       text NOT NULL,
-    version    int NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (part, version)
-);
 -- Up to where a flow's source is in this database; written by the transaction that brings the rows.
 CREATE TABLE IF NOT EXISTS weir_sync.position (
     flow        text PRIMARY KEY,

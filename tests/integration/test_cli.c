@@ -195,6 +195,8 @@ static void test_servers_that_will_not_do(void **state)
     sys_said(s, "were not started");
     assert_int_equal(1, sys_weir(s, "verify", s->app.dir, NULL));
     sys_said(s, "postgres.uri: ");
+    assert_int_equal(1, sys_weir(s, "check", s->app.dir, NULL)); /* nothing was compiled */
+    sys_said(s, "syntax only");
     no_secret(s);
     put_ini(s, "postgres", weir_arena_printf(s->app.a, "%s/sock", fx.pg.dir));
     assert_int_equal(1, sys_weir(s, "verify", s->app.dir, NULL));

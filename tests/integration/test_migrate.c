@@ -6,21 +6,7 @@
 #include "tests/support/check.h"
 #include "tests/support/migtest.h"
 
-static fixture fx;
 static migtest t;
-
-static int up(void **state)
-{
-    (void)state;
-    return fixture_open(&fx, FIXTURE_PG);
-}
-
-static int down(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
 
 static int close_one(void **state)
 {
@@ -76,8 +62,8 @@ static const char ERRORS[] = "[table s.item]\n"
 static void refuses_with_place_and_reason(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "refused");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "refused");
     migtest_sql(t.source, SOURCE);
     migtest_sql(t.target, TARGET);
     migtest_mapping(&t, "", BROKEN);
@@ -179,8 +165,8 @@ static void rejects(const char *n)
 static void follows_awkward_changes(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "awkward");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "awkward");
     migtest_sql(t.source, SOURCE);
     migtest_sql(t.target, TARGET);
     migtest_mapping(&t, "[migration]\nchunk_rows = 50\n", GOOD);
@@ -263,5 +249,5 @@ int main(void)
         cmocka_unit_test_teardown(refuses_with_place_and_reason, close_one),
         cmocka_unit_test_teardown(follows_awkward_changes, close_one),
     };
-    return cmocka_run_group_tests_name("migrate", tests, up, down);
+    return cmocka_run_group_tests_name("migrate", tests, migtest_up, migtest_down);
 }

@@ -9,21 +9,7 @@
 #include "tests/support/check.h"
 #include "tests/support/migtest.h"
 
-static fixture fx;
 static migtest t;
-
-static int up(void **state)
-{
-    (void)state;
-    return fixture_open(&fx, FIXTURE_PG);
-}
-
-static int down(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
 
 static int close_one(void **state)
 {
@@ -48,8 +34,8 @@ static const char TARGET[] =
 
 static void begin(const char *name, const char *head, const char *text)
 {
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, name);
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, name);
     migtest_sql(t.source, SOURCE);
     migtest_sql(t.target, TARGET);
     migtest_mapping(&t, head, text);
@@ -65,7 +51,7 @@ static fixture_proc *spawn(const char *name, const char *verb, const char *flag,
     char path[300];
     (void)snprintf(path, sizeof path, "%s/weir-migrate", WEIR_BIN_DIR);
     const char *argv[] = {path, t.ini, verb, flag, value, NULL};
-    fixture_proc *p = fixture_spawn(&fx, name, argv, NULL);
+    fixture_proc *p = fixture_spawn(&migtest_fx, name, argv, NULL);
     assert_non_null(p);
     return p;
 }
@@ -108,7 +94,7 @@ static void verification_goes_on_after_a_kill(void **state)
 static void hook(const char *name, const char *text)
 {
     char path[300];
-    (void)snprintf(path, sizeof path, "%s/%s", fx.dir, name);
+    (void)snprintf(path, sizeof path, "%s/%s", migtest_fx.dir, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     (void)fprintf(f, "#!/bin/sh\necho \"%s $WEIR_MIGRATION $WEIR_POSITION\" >>hooks.log\n%s\n",
@@ -121,7 +107,7 @@ static const char *hooks_log(void)
 {
     char path[300];
     static char text[1000];
-    (void)snprintf(path, sizeof path, "%s/hooks.log", fx.dir);
+    (void)snprintf(path, sizeof path, "%s/hooks.log", migtest_fx.dir);
     FILE *f = fopen(path, "r");
     size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
     text[n] = '\0';
@@ -161,11 +147,11 @@ static void loses_its_fence(void)
     migtest_sql(t.source, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = "
                           "'n'::regclass AND mode = 'ShareLock'");
     assert_int_equal(0, kill(runner, SIGCONT));
-    fixture_wait(&fx, ended, p, 20000, "the cut-over ends");
+    fixture_wait(&migtest_fx, ended, p, 20000, "the cut-over ends");
     weir_slice said;
     weir_error err;
-    assert_rc(WEIR_OK, weir_file_read(p->log, 1 << 20, fx.a, &said, &err), &err);
-    assert_has(weir_arena_dupz(fx.a, said), "the fence is gone");
+    assert_rc(WEIR_OK, weir_file_read(p->log, 1 << 20, migtest_fx.a, &said, &err), &err);
+    assert_has(weir_arena_dupz(migtest_fx.a, said), "the fence is gone");
     assert_string_equal("f", migtest_value(&t, t.source, "SELECT closed FROM gate"));
 }
 
@@ -223,5 +209,5 @@ int main(void)
         cmocka_unit_test_teardown(verification_goes_on_after_a_kill, close_one),
         cmocka_unit_test_teardown(hooks_fences_and_sequences, close_one),
     };
-    return cmocka_run_group_tests_name("migrate_cutover", tests, up, down);
+    return cmocka_run_group_tests_name("migrate_cutover", tests, migtest_up, migtest_down);
 }

@@ -14,7 +14,6 @@
 #include "tests/support/check.h"
 #include "tests/support/migtest.h"
 
-static fixture fx;
 static migtest t;
 
 static const char *data_file(void)
@@ -23,26 +22,18 @@ static const char *data_file(void)
     return env ? env : WEIR_SOURCE_DIR "/../shared/data/northwind/northwind.sql";
 }
 
-static int up(void **state)
-{
-    (void)state;
-    return fixture_open(&fx, FIXTURE_PG);
-}
-
 static int down(void **state)
 {
-    (void)state;
     migtest_close(&t);
-    fixture_close(&fx);
-    return 0;
+    return migtest_down(state);
 }
 
 static const char *file(const char *path)
 {
     weir_slice s;
     weir_error err;
-    assert_rc(WEIR_OK, weir_file_read(path, 4 << 20, fx.a, &s, &err), &err);
-    return weir_arena_dupz(fx.a, s);
+    assert_rc(WEIR_OK, weir_file_read(path, 4 << 20, migtest_fx.a, &s, &err), &err);
+    return weir_arena_dupz(migtest_fx.a, s);
 }
 
 static bool load(void)
@@ -51,7 +42,7 @@ static bool load(void)
         print_message("skipped: no northwind.sql at %s (WEIR_NORTHWIND names it)\n", data_file());
         return false;
     }
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "northwind");
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "northwind");
     const char *argv[] = {"psql", "-q", "-d", t.source_uri, "-f", data_file(), NULL};
     if (orc_run(false, argv) != 0) {
         fail_msg("psql cannot load %s", data_file());
@@ -135,7 +126,7 @@ static bool wrote_more(void *arg)
 static void let_write(int rounds)
 {
     int goal = atomic_load(&the_writer->rounds) + rounds;
-    fixture_wait(&fx, wrote_more, &goal, 60000, "the writer goes on");
+    fixture_wait(&migtest_fx, wrote_more, &goal, 60000, "the writer goes on");
     assert_string_equal("", the_writer->error);
 }
 
@@ -199,7 +190,7 @@ static void compare(void)
 static void moves_while_a_writer_writes(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&migtest_fx);
     if (!load()) {
         skip();
     }
@@ -249,7 +240,7 @@ static void moves_while_a_writer_writes(void **state)
 static void proves_what_is_so(void **state)
 {
     (void)state;
-    fixture_need(&fx);
+    fixture_need(&migtest_fx);
     if (!t.source) {
         skip();
     }
@@ -308,5 +299,5 @@ int main(void)
         cmocka_unit_test(moves_while_a_writer_writes),
         cmocka_unit_test(proves_what_is_so),
     };
-    return cmocka_run_group_tests_name("migrate_northwind", tests, up, down);
+    return cmocka_run_group_tests_name("migrate_northwind", tests, migtest_up, down);
 }

@@ -7,22 +7,8 @@
 #include "tests/support/check.h"
 #include "tests/support/migtest.h"
 
-static fixture fx;
 static migtest t;
 static bridgeproc bridge;
-
-static int up(void **state)
-{
-    (void)state;
-    return fixture_open(&fx, FIXTURE_PG);
-}
-
-static int down(void **state)
-{
-    (void)state;
-    fixture_close(&fx);
-    return 0;
-}
 
 static int close_one(void **state)
 {
@@ -35,7 +21,7 @@ static int close_one(void **state)
 static void same(const char *table, const char *key)
 {
     const char *sql = weir_arena_printf(
-        fx.a,
+        migtest_fx.a,
         "SELECT count(*) || coalesce(md5(string_agg(x::text, ',' ORDER BY %s)), '') FROM %s x", key,
         table);
     migtest_caught_up(&t);
@@ -76,8 +62,8 @@ static const char MADE[] = "[table public.typed]\n"
 static void types_and_partitions(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "typed");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "typed");
     migtest_sql(t.source, TYPES);
     migtest_sql(t.source, TYPED);
     migtest_mapping(&t, "", "[table public.sale]\nfrom = sale_n1\ncreate = yes\ncolumns = *\n");
@@ -130,8 +116,8 @@ static void children_of_inheritance(void **state)
         "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE c (PRIMARY KEY (id)) INHERITS "
         "(p); CREATE TABLE f (id int PRIMARY KEY, p_id int REFERENCES p)";
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "family");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "family");
     migtest_sql(t.source, FAMILY);
     migtest_sql(t.target, FAMILY);
     /* of no concern, and not held to its parent's foreign key either */
@@ -187,7 +173,7 @@ static void start_bridge(const char *uri)
 /* The source's lines, then [source] feed. */
 static void mapping_with_feed(void)
 {
-    const char *uri = weir_arena_strdup(fx.a, t.source_uri);
+    const char *uri = weir_arena_strdup(migtest_fx.a, t.source_uri);
     (void)snprintf(t.source_uri, sizeof t.source_uri, "%s\nfeed = %s", uri, bridge.feed);
     migtest_mapping(&t, "", TABLE_N);
     (void)snprintf(t.source_uri, sizeof t.source_uri, "%s", uri);
@@ -196,8 +182,8 @@ static void mapping_with_feed(void)
 static void a_bridge_somebody_else_runs(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "foreign");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "foreign");
     migtest_sql(t.source, N);
     migtest_sql(t.source, "CREATE TABLE other (id int PRIMARY KEY); CREATE PUBLICATION weir_t FOR "
                           "TABLE other");
@@ -238,16 +224,16 @@ static void a_bridge_somebody_else_runs(void **state)
                                            "current_database())"));
     migtest_close(&t);
     assert_int_equal(0, bridgeproc_stop(&bridge));
-    fixture_sql(&fx, PGSERVER_NO_WALSENDER "SELECT pg_drop_replication_slot('weir_t')");
+    fixture_sql(&migtest_fx, PGSERVER_NO_WALSENDER "SELECT pg_drop_replication_slot('weir_t')");
 }
 
 /* --- what SELECT does not show yet */
 
 static void hold_commits(bool on)
 {
-    fixture_sql(&fx, on ? "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
-                        : "ALTER SYSTEM RESET synchronous_standby_names");
-    fixture_sql(&fx, "SELECT pg_reload_conf()");
+    fixture_sql(&migtest_fx, on ? "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+                                : "ALTER SYSTEM RESET synchronous_standby_names");
+    fixture_sql(&migtest_fx, "SELECT pg_reload_conf()");
     migtest_await(&t, true, "SELECT current_setting('synchronous_standby_names')",
                   on ? "nobody" : "");
 }
@@ -257,11 +243,11 @@ static void hold_commits(bool on)
 static void waits_for_commits_nobody_sees(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "held");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "held");
     /* source and target share a server here: what holds the source must not hold the target */
-    fixture_sql(&fx, "ALTER DATABASE held_new SET synchronous_commit = local");
-    fixture_sql(&fx, "SET synchronous_commit = local");
+    fixture_sql(&migtest_fx, "ALTER DATABASE held_new SET synchronous_commit = local");
+    fixture_sql(&migtest_fx, "SET synchronous_commit = local");
     migtest_sql(t.source, N);
     migtest_mapping(&t, "", TABLE_N);
     migtest_start(&t);
@@ -269,7 +255,7 @@ static void waits_for_commits_nobody_sees(void **state)
     hold_commits(true);
     const char *argv[] = {
         "psql", "-qX", "-d", t.source_uri, "-c", "UPDATE n SET v = 'held' WHERE id = 1", NULL};
-    fixture_proc *writer = fixture_spawn(&fx, "writer", argv, NULL);
+    fixture_proc *writer = fixture_spawn(&migtest_fx, "writer", argv, NULL);
     assert_non_null(writer);
     migtest_await(&t, false, "SELECT (waits LIKE '%not yet visible%')::text FROM weir_sync.migrate",
                   "true");
@@ -296,8 +282,8 @@ static void end_sessions(weir_pg *pg)
 static void sessions_that_end(void **state)
 {
     (void)state;
-    fixture_need(&fx);
-    migtest_open(&t, &fx, WEIR_BIN_DIR, "cutoff");
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "cutoff");
     migtest_sql(t.source, N);
     migtest_mapping(&t, "[migration]\nchunk_rows = 50\nchunk_rows_per_s = 1500\n", TABLE_N);
     migtest_start(&t);
@@ -323,5 +309,5 @@ int main(void)
         cmocka_unit_test_teardown(waits_for_commits_nobody_sees, close_one),
         cmocka_unit_test_teardown(sessions_that_end, close_one),
     };
-    return cmocka_run_group_tests_name("migrate_source", tests, up, down);
+    return cmocka_run_group_tests_name("migrate_source", tests, migtest_up, migtest_down);
 }

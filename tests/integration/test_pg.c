@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/io/pg_lock.h"
 #include "tests/support/check.h"
 #include "tests/support/pgserver.h"
 
@@ -334,6 +335,43 @@ static int up(void **state)
     return pgserver_start(&server) ? 0 : -1;
 }
 
+static void hidden_rows_say_what_helps(void **state)
+{
+    fix *f = *state;
+    assert_int_equal(weir_pg_script(f->pg,
+                                    "CREATE ROLE guest; CREATE TABLE veiled (id int); ALTER TABLE "
+                                    "veiled ENABLE ROW LEVEL SECURITY; GRANT SELECT ON veiled TO "
+                                    "guest; SET ROLE guest; SET row_security = off",
+                                    &f->err),
+                     WEIR_OK);
+    assert_int_not_equal(weir_pg_query(f->pg, "SELECT * FROM veiled", 0, NULL, NULL, &f->err),
+                         WEIR_OK);
+    assert_non_null(strstr(f->err.msg, "BYPASSRLS"));
+    assert_int_equal(
+        weir_pg_script(f->pg, "RESET ROLE; DROP TABLE veiled; DROP ROLE guest", &f->err), WEIR_OK);
+}
+
+static bool release(void *holder)
+{
+    weir_pg_close(*(weir_pg **)holder);
+    *(weir_pg **)holder = NULL;
+    return true;
+}
+
+static void a_lock_is_one_session_s_and_waits_for_one_that_dies(void **state)
+{
+    fix *f = *state;
+    weir_pg *other = connect_for(10000);
+    weir_pg_lock_conf conf = {.kind = "job", .name = "a"};
+    assert_int_equal(weir_pg_lock(other, &conf, &f->err), WEIR_OK);
+    assert_int_equal(weir_pg_lock(f->pg, &conf, &f->err), WEIR_E_CONFLICT);
+    conf.name = "b";
+    assert_int_equal(weir_pg_lock(f->pg, &conf, &f->err), WEIR_OK);
+    conf = (weir_pg_lock_conf){"job", "a", 10000, release, &other}; /* gone while we wait */
+    assert_int_equal(weir_pg_lock(f->pg, &conf, &f->err), WEIR_OK);
+    weir_pg_close(other);
+}
+
 static int down(void **state)
 {
     (void)state;
@@ -356,6 +394,8 @@ int main(void)
         T(waits_are_bounded),
         T(lost_connection_and_secrets),
         T(notify_and_quoting),
+        T(hidden_rows_say_what_helps),
+        T(a_lock_is_one_session_s_and_waits_for_one_that_dies),
     };
     return cmocka_run_group_tests_name("pg", tests, up, down);
 }

@@ -21,7 +21,7 @@ typedef struct world {
     size_t next; /* the reply number expected: order is checked */
     bool bad;
     weir_rc why;
-    char last[200];
+    char last[512];
 } world;
 
 static int open_all(void **state)

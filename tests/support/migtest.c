@@ -12,6 +12,21 @@
 
 enum { WAIT_MS = 60000, WORDS = 12 };
 
+fixture migtest_fx;
+
+int migtest_up(void **state)
+{
+    (void)state;
+    return fixture_open(&migtest_fx, FIXTURE_PG);
+}
+
+int migtest_down(void **state)
+{
+    (void)state;
+    fixture_close(&migtest_fx);
+    return 0;
+}
+
 static weir_pg *open_db(const char *uri)
 {
     weir_pg *pg = NULL;

@@ -18,6 +18,11 @@ typedef struct migtest {
     const char *said;  /* output of the last migtest_weir */
 } migtest;
 
+/* The server, of the group. */
+extern fixture migtest_fx;
+int migtest_up(void **state);
+int migtest_down(void **state);
+
 /* Two new databases, NAME_old and NAME_new; mapping written with %s for the two uris. */
 void migtest_open(migtest *t, fixture *fx, const char *bin, const char *name);
 void migtest_close(migtest *t); /* never fails */
