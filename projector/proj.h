@@ -175,6 +175,8 @@ typedef struct proj_sink {
     size_t argv_cap;
     weir_buf tombstones; /* emit keys of the EXEC on its way: u16 length, key */
     char refusal[200];   /* why Redis took no write; "" since it took one */
+    uint64_t evicting;   /* keys that Redis evicted since its start, */
+    uint64_t evicted;    /* and those that were made good */
 } proj_sink;
 
 /* --- catalog thread
@@ -477,6 +479,9 @@ void proj_notes_confirmed(proj *p, size_t n, const proj_note *notes); /* own tra
 void proj_notes_tick(proj *p);
 void proj_notes_free(size_t n, proj_note *notes);
 proj_note *proj_notes_copy(size_t n, const proj_note *notes);
+
+/* evict.c: looks every few seconds whether Redis evicts */
+void proj_evict_tick(proj *p);
 
 /* check.c: the comparing thread */
 WEIR_MUST_CHECK weir_rc proj_check_start(proj *p, weir_error *err);

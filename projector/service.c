@@ -243,6 +243,7 @@ static void on_slow(void *arg)
         p->refresh = true;
     }
     proj_status_tick(p);
+    proj_evict_tick(p);
     proj_check_tick(p);
     proj_notes_tick(p);
     proj_pump_soon(p);

@@ -1,10 +1,10 @@
 /* sink.c - Redis: one MULTI at a time, each proved to follow the one before.
  *
- *   WATCH epoch position, MGET (the values we rely on)          | in one write with the EXEC before
- * them MULTI, MSET documents…, UNLINK…, HSET models…, SET position, PUBLISH, EXEC EXEC answers nil
- * when somebody touched epoch or position since the WATCH: another projector took over (a higher
- * epoch: we stop), or Redis was flushed or replaced (we write everything again that is newer than
- * what Redis has).
+ *   WATCH epoch position models, MGET (the values we rely on)          | in one write with the EXEC
+ * before them MULTI, MSET documents…, UNLINK…, HSET models…, SET position, PUBLISH, EXEC EXEC
+ * answers nil when somebody touched one of them since the WATCH: another projector took over (a
+ * higher epoch: we stop), or Redis was flushed or replaced (we write everything again that is newer
+ * than what Redis has).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,9 +165,9 @@ static void on_look(void *arg, const weir_redis_reply *r)
 static weir_rc send_watch(proj *p, weir_redis_fn *fn)
 {
     proj_sink *k = &p->sink;
-    weir_slice w[3] = {WEIR_SLICE_LIT("WATCH"), weir_dockey_epoch(k->a, p->ns),
-                       weir_dockey_position(k->a, p->ns)};
-    weir_rc rc = weir_redis_send(k->redis, 3, w, NULL, NULL);
+    weir_slice w[4] = {WEIR_SLICE_LIT("WATCH"), weir_dockey_epoch(k->a, p->ns),
+                       weir_dockey_position(k->a, p->ns), weir_dockey_models(k->a, p->ns)};
+    weir_rc rc = weir_redis_send(k->redis, 4, w, NULL, NULL);
     w[0] = WEIR_SLICE_LIT("MGET");
     return rc == WEIR_OK ? weir_redis_send(k->redis, 3, w, fn, p) : rc;
 }

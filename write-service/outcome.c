@@ -11,6 +11,9 @@
 /* A result may be as large as PostgreSQL makes it (1 GiB); members are short texts. */
 enum { BODY_MAX_BYTES = 1 << 30, BODY_FRAME_BYTES = 256, MEMBERS_MAX_BYTES = 1 << 20 };
 
+/* PostgreSQL repeats a bad value in its message, however long; more than this of a text is cut. */
+enum { TEXT_MAX_BYTES = 8192 };
+
 /* The longest prefix wins. A class that PostgreSQL does not define was raised by the application:
  * 422. */
 static const struct {
@@ -47,11 +50,27 @@ bool wsvc_sqlstate_again(const char *sqlstate)
     return strncmp(sqlstate, "40", 2) == 0 || strcmp(sqlstate, "55P03") == 0;
 }
 
+/* text, or its beginning and "…" in cut. */
+static const char *bounded(const char *text, char cut[TEXT_MAX_BYTES + 4])
+{
+    size_t n = text ? strnlen(text, TEXT_MAX_BYTES + 1) : 0;
+    if (n <= TEXT_MAX_BYTES) {
+        return text;
+    }
+    n = TEXT_MAX_BYTES;
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) { /* within a character */
+        n--;
+    }
+    (void)snprintf(cut, TEXT_MAX_BYTES + 4, "%.*s…", (int)n, text);
+    return cut;
+}
+
 static void put_member(weir_buf *b, const char *name, const char *value)
 {
+    char cut[TEXT_MAX_BYTES + 4];
     if (value && *value) {
         weir_buf_printf(b, "%s\"%s\":", b->n ? "," : "", name);
-        weir_json_quote(b, weir_slice_z(value));
+        weir_json_quote(b, weir_slice_z(bounded(value, cut)));
     }
 }
 
@@ -107,7 +126,9 @@ void wsvc_outcome_failure(wsvc_outcome *out, const char *id, const wsvc_failure 
     put_member(&b, "table", f->table);
     put_member(&b, "pointer", f->pointer);
     char *members = take_z(&b, &ignored);
-    const char *message = f->message && *f->message ? f->message : "the command failed";
+    char cut[TEXT_MAX_BYTES + 4];
+    const char *message =
+        f->message && *f->message ? bounded(f->message, cut) : "the command failed";
     wsvc_outcome_problem(out, id, wsvc_status_of(state), NULL, message, members);
     free(members);
     (void)snprintf(out->sqlstate, sizeof out->sqlstate, "%.5s", state);

@@ -2,7 +2,7 @@
 #include "libweir/base/str.h"
 #include "libweir/io/http.h"
 
-enum { PROBLEM_MAX_BYTES = 64 * 1024 };
+enum { PROBLEM_MAX_BYTES = 256 * 1024 };
 
 typedef struct reason {
     int status;

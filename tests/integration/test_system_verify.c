@@ -135,12 +135,12 @@ static bool is_ready(void *arg)
     return sys_readyz(arg, "projector") == 200;
 }
 
-static void maxmemory(sys *s, const char *bytes)
+static void redis_set(sys *s, const char *option, const char *value)
 {
     weir_error err = {0};
     const weir_redis_reply *r = NULL;
-    weir_slice argv[] = {WEIR_SLICE_LIT("CONFIG"), WEIR_SLICE_LIT("SET"),
-                         WEIR_SLICE_LIT("maxmemory"), weir_slice_z(bytes)};
+    weir_slice argv[] = {WEIR_SLICE_LIT("CONFIG"), WEIR_SLICE_LIT("SET"), weir_slice_z(option),
+                         weir_slice_z(value)};
     assert_rc(WEIR_OK, weir_redisc_call(s->app.redis, &r, 4, argv, &err), &err);
 }
 
@@ -149,11 +149,59 @@ static void test_a_full_redis(void **state)
 {
     (void)state;
     sys *s = &app;
-    maxmemory(s, "1");
+    redis_set(s, "maxmemory", "1");
     sys_sql(s, "UPDATE item SET n = n + 1 WHERE id < 9");
     sys_await(s, says_why, s, WAIT_MS, "the projector to say that Redis is full");
-    maxmemory(s, "0");
+    redis_set(s, "maxmemory", "0");
     sys_await(s, is_ready, s, WAIT_MS, "the projector to be ready again");
+    sys_verify(s);
+}
+
+static bool says_evicts(void *arg)
+{
+    sys *s = arg;
+    return sys_readyz(s, "projector") == 503 && strstr(s->body, "noeviction");
+}
+
+static bool has_all(void *arg)
+{
+    sys *s = arg;
+    return sys_keys(s, "verify_it:*_view:*") == 2020;
+}
+
+/* What it evicted comes back by itself once it keeps what it is given. */
+static void test_a_redis_that_evicts(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    assert_true(has_all(s));
+    redis_set(s, "maxmemory-policy", "allkeys-random");
+    redis_set(s, "maxmemory", "1");
+    sys_sql(s, "UPDATE item SET n = n + 1 WHERE id < 9");
+    sys_await(s, says_evicts, s, WAIT_MS, "the projector to say that Redis evicts");
+    redis_set(s, "maxmemory-policy", "noeviction");
+    redis_set(s, "maxmemory", "0");
+    sys_await(s, has_all, s, WAIT_MS, "all documents to be there again");
+    sys_await(s, is_ready, s, WAIT_MS, "the projector to be ready again");
+    sys_verify(s);
+}
+
+static bool is_served(void *arg)
+{
+    return sys_query(arg, "item_view/7") == 200;
+}
+
+/* A stranger's DEL of the models' entries is noticed as a flush would be. */
+static void test_lost_entries(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    weir_error err = {0};
+    const weir_redis_reply *r = NULL;
+    weir_slice argv[] = {WEIR_SLICE_LIT("DEL"), WEIR_SLICE_LIT("verify_it:models")};
+    assert_rc(WEIR_OK, weir_redisc_call(s->app.redis, &r, 2, argv, &err), &err);
+    sys_sql(s, "UPDATE item SET n = n + 1 WHERE id = 9");
+    sys_await(s, is_served, s, WAIT_MS, "the models' entries to be written again");
     sys_verify(s);
 }
 
@@ -285,6 +333,8 @@ int main(void)
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_a_model_that_cannot_be_compared),
         cmocka_unit_test(test_a_full_redis),
+        cmocka_unit_test(test_a_redis_that_evicts),
+        cmocka_unit_test(test_lost_entries),
         cmocka_unit_test(test_no_false_alarm_under_writes),
         cmocka_unit_test(test_killed_supervisor_leaves_nothing),
         cmocka_unit_test(test_down_leaves_nothing),

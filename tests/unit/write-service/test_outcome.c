@@ -1,6 +1,8 @@
 /* test_outcome.c - from the wrapper's JSON and from SQLSTATE to what the client is told. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "libweir/base/str.h"
 #include "tests/support/check.h"
 #include "write-service/outcome.h"
 
@@ -48,6 +50,32 @@ static void statuses(void **state)
                      cases[i].status);
         }
     }
+}
+
+/* A megabyte that is no integer comes back in PostgreSQL's message: what is answered stays a
+ * problem. */
+static void long_texts_are_cut(void **state)
+{
+    (void)state;
+    enum { LONG = 1000000 };
+    weir_buf b;
+    weir_buf_init(&b, LONG + 200);
+    weir_buf_putz(&b,
+                  "{\"error\": {\"sqlstate\": \"22P02\", \"pointer\": \"/v\", \"message\": \"x");
+    for (int i = 0; i < LONG / 2; i++) { /* two bytes each, cut in the middle of one */
+        weir_buf_putz(&b, "é");
+    }
+    weir_buf_putz(&b, "\"}}");
+    weir_buf_u8(&b, 0);
+    const char *reply = b.p;
+    wsvc_outcome out = of(reply);
+    assert_int_equal(out.status, 422);
+    assert_true(out.text_bytes < 10000);
+    assert_true(weir_utf8_ok(weir_slice_of(out.text, out.text_bytes)));
+    assert_string_equal(out.text + out.text_bytes - strlen("é…"), "é…");
+    assert_has(out.members, "\"pointer\":\"/v\"");
+    wsvc_outcome_fini(&out);
+    weir_buf_fini(&b);
 }
 
 static void ok_is_passed_on_byte_for_byte(void **state)
@@ -128,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(statuses),
         cmocka_unit_test(stored_ones_are_told_where),
+        cmocka_unit_test(long_texts_are_cut),
         cmocka_unit_test(ok_is_passed_on_byte_for_byte),
         cmocka_unit_test(errors_carry_their_members),
         cmocka_unit_test(nonsense_is_a_500),
