@@ -14,7 +14,7 @@ enum {
     LOOK_MS = 1000,
     LOOK_SHARE = 50,     /* of all time, a look may take one part in so many … */
     LOOK_MAX_MS = 10000, /* … but looks are never further apart */
-    WHOLE_MS = 60000,    /* a whole look now and then, whatever the mark says */
+    WHOLE_MS = 60000,    /* a whole look now and then, whatever the mark says, within its share */
     AWAY_MS = 2000,
     SLICE_MS = 100,
     CHUNK_MS = 250,
@@ -35,7 +35,7 @@ struct brg_unseen {
     bool unsaved;          /* known is that of a first copy's beginning, and not in the log yet */
     bool gone;             /* a table went or means something else, and nobody was told yet */
     char *snapshot, *mark; /* of the catalog when it was as known says; NULL: not looked yet */
-    int64_t whole_ms;      /* when all of it was looked at */
+    int64_t whole_ms;      /* when all of it is looked at again */
 
     /* one question to the loop at a time: written by the thread while nothing is asked */
     weir_arena *a;
@@ -287,10 +287,11 @@ static weir_rc look(brg_unseen *u, weir_error *err)
     }
     weir_slice mark = weir_pg_value(rows, 0, 1);
     int64_t now_ms = weir_mono_ms();
-    if (!u->mark || !weir_slice_eqz(mark, u->mark) || now_ms - u->whole_ms > WHOLE_MS) {
+    if (!u->mark || !weir_slice_eqz(mark, u->mark) || now_ms >= u->whole_ms) {
         forget_mark(u);
         rc = look_at_all(u, &done, err);
-        u->whole_ms = now_ms;
+        int64_t rest_ms = (weir_mono_ms() - now_ms) * LOOK_SHARE;
+        u->whole_ms = weir_mono_ms() + (rest_ms > WHOLE_MS ? rest_ms : WHOLE_MS);
     }
     if (rc == WEIR_OK && (u->mark || done)) {
         forget_mark(u);

@@ -26,6 +26,10 @@ WITH RECURSIVE tab AS (
       FROM typ t
       JOIN pg_type y ON y.oid = t.oid AND (y.typtype IN ('d', 'r', 'm') OR (y.typcategory = 'A' AND y.typelem <> 0))
       LEFT JOIN pg_range r ON y.oid IN (r.rngtypid, r.rngmultitypid)
+), labels AS ( -- these two once for all tables: asked per table they would be read whole for each
+    SELECT y.root, jsonb_object_agg(e.oid::text, e.enumlabel) AS v FROM typ y JOIN pg_enum e ON e.enumtypid = y.oid GROUP BY y.root
+), parts AS (
+    SELECT p.root, jsonb_object_agg(p.oid::text, p.relfilenode) AS v FROM part p WHERE p.relkind <> 'p' GROUP BY p.root
 ), shape AS (
     SELECT t.oid::text AS oid, t.nspname, t.relname, jsonb_build_object(
                'name', format('%I.%I', t.nspname, t.relname), 'published', t.published, 'file', t.relfilenode,
@@ -41,11 +45,8 @@ WITH RECURSIVE tab AS (
                                                 x.indpred IS NULL, x.indexprs IS NULL), ',' ORDER BY x.indexrelid)
                       FROM pg_index x WHERE x.indrelid = t.oid AND x.indisunique),
                    (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = t.oid AND t.relkind = 'r'))),
-               'labels', (SELECT jsonb_object_agg(e.oid::text, e.enumlabel) FROM typ y JOIN pg_enum e ON e.enumtypid = y.oid
-                           WHERE y.root = t.oid),
-               'parts', (SELECT jsonb_object_agg(p.oid::text, p.relfilenode) FROM part p
-                          WHERE p.root = t.oid AND p.relkind <> 'p')) AS now
-      FROM tab t
+               'labels', l.v, 'parts', p.v) AS now
+      FROM tab t LEFT JOIN labels l ON l.root = t.oid LEFT JOIN parts p ON p.root = t.oid
 ), part_of (root, what, key, old, now) AS (
     SELECT k.oid, m.what, e.key, max(e.value) FILTER (WHERE e.side = 'old'), max(e.value) FILTER (WHERE e.side = 'now')
       FROM (SELECT s.oid, jsonb_build_object('now', s.now, 'old', o.value) AS both
