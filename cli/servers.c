@@ -317,13 +317,24 @@ static bool is_process(weir_redisc *r, pid_t pid)
     return info.n > 0 && memmem(info.p, info.n, text, (size_t)n) != NULL;
 }
 
+static bool port_was_taken(const cli_child *c)
+{
+    weir_arena *a = weir_arena_new(0);
+    bool taken = strstr(cli_child_last_line(c, a), "Failed listening on port") != NULL;
+    weir_arena_free(a);
+    return taken;
+}
+
 weir_rc cli_redis_wait(cli_child *c, const char *uri, int64_t ms, weir_error *err)
 {
     for (int64_t until = weir_mono_ms() + ms;;) {
         weir_redisc *r = NULL;
         if (cli_child_ended(c)) {
-            return weir_fail(err, WEIR_E_SYS, 0,
-                             "redis-server ended at start; is it installed? See %s", c->log);
+            return port_was_taken(c)
+                       ? weir_fail(err, WEIR_E_CONFLICT, 0, "another took Redis's port; see %s",
+                                   c->log)
+                       : weir_fail(err, WEIR_E_SYS, 0,
+                                   "redis-server ended at start; is it installed? See %s", c->log);
         }
         weir_rc rc = weir_redisc_open(&r, uri, 1000, err);
         if (rc == WEIR_OK) {

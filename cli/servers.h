@@ -20,6 +20,7 @@ WEIR_MUST_CHECK weir_rc cli_postgres_wait(cli_app *app, cli_child *c, const char
 
 WEIR_MUST_CHECK weir_rc cli_redis_prepare(cli_app *app, cli_child *c, const char **uri,
                                           weir_error *err);
+/* WEIR_E_CONFLICT: the port was taken meanwhile; to be prepared and started again. */
 WEIR_MUST_CHECK weir_rc cli_redis_wait(cli_child *c, const char *uri, int64_t ms, weir_error *err);
 
 #endif

@@ -147,14 +147,15 @@ static const char *private_place(const cli_supervisor *s, const cli_child *c)
 
 static weir_rc start_redis(cli_supervisor *s, const char **uri, weir_error *err)
 {
-    cli_child *c = &s->children[s->n];
-    weir_rc rc = cli_redis_prepare(s->app, c, uri, err);
-    if (rc != WEIR_OK) {
-        return rc;
+    cli_child *c = &s->children[s->n++];
+    weir_rc rc = WEIR_E_CONFLICT;
+    for (int try = 0; rc == WEIR_E_CONFLICT && try < PORT_TRIES && !s->stopping; try++) {
+        cli_child_stop(c, STOP_MS);
+        rc = cli_redis_prepare(s->app, c, uri, err);
+        rc = rc == WEIR_OK ? start_child(s, c, err) : rc;
+        rc = rc == WEIR_OK ? cli_redis_wait(c, *uri, SERVER_WAIT_MS, err) : rc;
     }
-    s->n++;
-    rc = start_child(s, c, err);
-    return rc == WEIR_OK ? cli_redis_wait(c, *uri, SERVER_WAIT_MS, err) : rc;
+    return rc;
 }
 
 static weir_rc start_servers(cli_supervisor *s, weir_error *err)

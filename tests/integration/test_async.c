@@ -277,7 +277,7 @@ static void dead_ones_are_shown_retried_discarded(void **state)
     assert_has(dead("show", id), "not deployed any more");
     assert_has(dead("retry", id), "1 to be tried again");
     assert_ends(id, "\"state\": \"completed\"");
-    assert_has(dead("retry", id), "not dead");
+    assert_has(dead("retry", id), "is not among what is dead");
     assert_has(dead("discard", NULL), "--all");
     assert_has(dead("discard", "--all"), "discarded");
     assert_has(dead("list", NULL), "no dead commands or callbacks");

@@ -473,7 +473,8 @@ static void keys_from_the_shell(void **state)
     (void)snprintf(app, sizeof app, "%s/app", wt_fx.dir);
     assert_rc(WEIR_OK, weir_mkdirs(app, 0755, &err), &err);
     const char *ini = weir_arena_printf(
-        wt_fx.a, "[write]\nport=%d\n[auth]\nkeys=%s\nroles=shop_app\n", guarded.port, key_path);
+        wt_fx.a, "[postgres]\nuri=%s\n[write]\nport=%d\n[auth]\nkeys=%s\nroles=shop_app\n",
+        wt_fx.pg.uri, guarded.port, key_path);
     assert_rc(WEIR_OK,
               weir_file_write(weir_arena_printf(wt_fx.a, "%s/weir.ini", app), weir_slice_z(ini),
                               0600, &err),
