@@ -423,23 +423,39 @@ static weir_rc event(void *self, const sync_tx *tx, const weir_relation *rel, co
 
 /* --- commit ---------------------------------------------------------------------------------- */
 
+/* What is known of our side's changes, for a restart; an array's text into recent. */
+static int64_t put_seen(const sync_apply *s, char *recent, size_t size)
+{
+    int64_t floor_us = 0;
+    int64_t kept_us[SYNC_SEEN_KEPT];
+    size_t n = s->conf.origin ? sync_seen_keep(&s->seen, &floor_us, kept_us) : 0;
+    size_t at = (size_t)snprintf(recent, size, "{");
+    for (size_t i = 0; i < n; i++) {
+        at += (size_t)snprintf(recent + at, size - at, "%s%" PRId64, i ? "," : "", kept_us[i]);
+    }
+    (void)snprintf(recent + at, size - at, "}");
+    return floor_us;
+}
+
 static weir_rc send_position(sync_apply *s, weir_error *err)
 {
     char lsn[WEIR_LSN_TEXT_MAX];
     char sub[24];
     char seen[24];
+    char recent[SYNC_SEEN_KEPT * 21 + 3];
     (void)snprintf(sub, sizeof sub, "%u", s->place.sub);
-    (void)snprintf(seen, sizeof seen, "%" PRId64,
-                   s->conf.origin ? sync_seen_newest(&s->seen) : (int64_t)0);
-    const char *params[] = {s->conf.flow, weir_lsn_print(s->place.lsn, lsn), sub,
-                            s->conf.system_id ? s->conf.system_id : "", seen};
+    (void)snprintf(seen, sizeof seen, "%" PRId64, put_seen(s, recent, sizeof recent));
+    const char *params[] = {s->conf.flow, weir_lsn_print(s->place.lsn, lsn),
+                            sub,          s->conf.system_id ? s->conf.system_id : "",
+                            seen,         recent};
     return sync_exec_send(
         &s->x, "position",
-        "INSERT INTO weir_sync.position AS p (flow, lsn, sub, system_id, seen_us) VALUES ($1, "
-        "$2::pg_lsn, $3::bigint, $4, $5::bigint) ON CONFLICT (flow) DO UPDATE SET lsn = "
-        "excluded.lsn, sub = excluded.sub, seen_us = greatest(p.seen_us, excluded.seen_us), at = "
-        "clock_timestamp() WHERE p.lsn <= excluded.lsn",
-        5, params, 1, NULL, err);
+        "INSERT INTO weir_sync.position AS p (flow, lsn, sub, system_id, seen_us, recent) VALUES "
+        "($1, $2::pg_lsn, $3::bigint, $4, $5::bigint, $6::bigint[]) ON CONFLICT (flow) DO UPDATE "
+        "SET lsn = excluded.lsn, sub = excluded.sub, seen_us = greatest(p.seen_us, "
+        "excluded.seen_us), recent = excluded.recent, at = clock_timestamp() WHERE p.lsn <= "
+        "excluded.lsn",
+        6, params, 1, NULL, err);
 }
 
 /* The source's commit time and position travel in the target's commit record: loops and conflicts

@@ -77,11 +77,11 @@ static weir_rc read_position(sync_apply *s, bool *known, weir_error *err)
 {
     weir_pg_rows *rows = NULL;
     const char *params[] = {s->conf.flow};
-    weir_rc rc = weir_pg_query(
-        s->x.pg,
-        "SELECT lsn, sub, system_id, loose_until - '0/0'::pg_lsn, seen_us FROM weir_sync.position "
-        "WHERE flow = $1",
-        1, params, &rows, err);
+    weir_rc rc = weir_pg_query(s->x.pg,
+                               "SELECT lsn, sub, system_id, loose_until - '0/0'::pg_lsn, seen_us, "
+                               "r FROM weir_sync.position "
+                               "LEFT JOIN LATERAL unnest(recent) r ON true WHERE flow = $1",
+                               1, params, &rows, err);
     if (rc != WEIR_OK) {
         return rc;
     }
@@ -99,10 +99,15 @@ static weir_rc read_position(sync_apply *s, bool *known, weir_error *err)
                            s->conf.flow, id, s->conf.system_id);
         }
     }
-    weir_pg_rows_free(rows);
     s->place = s->committed;
     sync_seen_fini(&s->seen);
     sync_seen_init(&s->seen, floor_us);
+    for (int i = 0; i < weir_pg_nrows(rows); i++) {
+        if (!weir_pg_isnull(rows, i, 5)) {
+            sync_seen_add(&s->seen, weir_pg_i64(rows, i, 5));
+        }
+    }
+    weir_pg_rows_free(rows);
     return rc;
 }
 

@@ -12,7 +12,9 @@ weir_rc sync_schema(weir_pg *target, weir_error *err)
     weir_pg_rows *rows = NULL;
     weir_rc rc = weir_pg_query(target,
                                "SELECT to_regclass('weir_sync.position') IS NOT NULL AND "
-                               "to_regclass('weir_sync.decision') IS NOT NULL",
+                               "to_regclass('weir_sync.decision') IS NOT NULL AND EXISTS (SELECT "
+                               "FROM pg_attribute WHERE attrelid = to_regclass('weir_sync."
+                               "position') AND attname = 'recent')",
                                0, NULL, &rows, err);
     bool there = rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] == 't';
     weir_pg_rows_free(rows);

@@ -76,6 +76,55 @@ bool sync_seen_has(const sync_seen *s, int64_t commit_us)
     return false;
 }
 
+/* Smallest first, so that it makes room for a later one. */
+static void sift_down(int64_t *heap, size_t n)
+{
+    size_t i = 0;
+    for (size_t child = 1; child < n; child = 2 * i + 1) {
+        child += child + 1 < n && heap[child + 1] < heap[child];
+        if (heap[i] <= heap[child]) {
+            return;
+        }
+        int64_t us = heap[i];
+        heap[i] = heap[child];
+        heap[child] = us;
+        i = child;
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a;
+    int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+size_t sync_seen_keep(const sync_seen *s, int64_t *floor_us, int64_t kept_us[SYNC_SEEN_KEPT])
+{
+    size_t n = 0;
+    *floor_us = s->floor_us;
+    for (size_t k = 0; k < s->n; k++) {
+        int64_t us = s->ring[(s->first + k) % SYNC_SEEN_MAX];
+        if (us <= *floor_us) {
+            continue;
+        }
+        if (n < SYNC_SEEN_KEPT) {
+            kept_us[n++] = us;
+            if (n == SYNC_SEEN_KEPT) {
+                qsort(kept_us, n, sizeof *kept_us, by_time); /* sorted is a heap */
+            }
+        } else if (us < kept_us[0]) {
+            *floor_us = us;
+        } else {
+            *floor_us = kept_us[0];
+            kept_us[0] = us;
+            sift_down(kept_us, n);
+        }
+    }
+    qsort(kept_us, n, sizeof *kept_us, by_time);
+    return n;
+}
+
 int64_t sync_seen_newest(const sync_seen *s)
 {
     return s->newest_us;

@@ -25,7 +25,12 @@ void sync_seen_init(sync_seen *s, int64_t floor_us);
 void sync_seen_fini(sync_seen *s);
 void sync_seen_add(sync_seen *s, int64_t commit_us);
 bool sync_seen_has(const sync_seen *s, int64_t commit_us);
-/* What to keep over a restart: everything seen lies at or below. */
+/* Everything seen lies at or below. */
 int64_t sync_seen_newest(const sync_seen *s);
+/* The same exactly, for a restart: the latest times, ascending, at most SYNC_SEEN_KEPT; what is
+ * known lies at or below *floor_us, or is one of them. Commit times are no order: a transaction
+ * that is not known yet may be older than one that is. */
+enum { SYNC_SEEN_KEPT = 128 };
+size_t sync_seen_keep(const sync_seen *s, int64_t *floor_us, int64_t kept_us[SYNC_SEEN_KEPT]);
 
 #endif

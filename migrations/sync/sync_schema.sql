@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS weir_sync.position (
     seen_us     bigint NOT NULL DEFAULT 0,     -- changes of ours up to this commit time are known at the source
     at          timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
+-- Later commit times that are known as well, each by itself: a change that is not known may be older than one that is.
+ALTER TABLE weir_sync.position ADD COLUMN IF NOT EXISTS recent bigint[] NOT NULL DEFAULT '{}';
 -- What met, who won. key and rows as JSON; NULL: there was none.
 CREATE TABLE IF NOT EXISTS weir_sync.conflict (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -58,6 +58,42 @@ static void test_missing(void **state)
     assert_int_equal(SYNC_STOP, sync_conflict_decide(&r, SYNC_DELETE_MISSING, &none, 1, true));
 }
 
+/* After a restart: what was not known before is not known then, older or not. */
+static void test_seen_is_kept(void **state)
+{
+    (void)state;
+    enum { MANY = 1000 };
+    sync_seen s;
+    sync_seen again;
+    int64_t floor_us = 0;
+    int64_t kept_us[SYNC_SEEN_KEPT];
+    sync_seen_init(&s, 100);
+    sync_seen_add(&s, 205);
+    sync_seen_add(&s, 203);
+    assert_int_equal(sync_seen_keep(&s, &floor_us, kept_us), 2);
+    assert_int_equal(floor_us, 100);
+    assert_int_equal(kept_us[0], 203);
+    assert_int_equal(kept_us[1], 205);
+    for (int64_t i = 0; i < MANY; i++) { /* all but every tenth, in an order of their own */
+        int64_t us = 1000 + i * 617 % MANY;
+        if (us % 10 != 0) {
+            sync_seen_add(&s, us);
+        }
+    }
+    assert_int_equal(sync_seen_keep(&s, &floor_us, kept_us), SYNC_SEEN_KEPT);
+    sync_seen_init(&again, floor_us);
+    for (size_t i = 0; i < SYNC_SEEN_KEPT; i++) {
+        sync_seen_add(&again, kept_us[i]);
+    }
+    for (int64_t us = 1000; us < 1000 + MANY; us++) {
+        assert_true(us <= floor_us || sync_seen_has(&again, us) == sync_seen_has(&s, us));
+    }
+    assert_in_range(floor_us, 1000 + MANY - SYNC_SEEN_KEPT * 2, 1000 + MANY - SYNC_SEEN_KEPT);
+    assert_false(sync_seen_has(&again, 1990));
+    sync_seen_fini(&again);
+    sync_seen_fini(&s);
+}
+
 static void test_seen(void **state)
 {
     sync_seen s;
@@ -106,9 +142,9 @@ static void test_literals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),    cmocka_unit_test(test_both_sides_agree),
-        cmocka_unit_test(test_missing),  cmocka_unit_test(test_seen),
-        cmocka_unit_test(test_literals),
+        cmocka_unit_test(test_kinds),        cmocka_unit_test(test_both_sides_agree),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_seen_is_kept), cmocka_unit_test(test_literals),
     };
     return cmocka_run_group_tests_name("conflict", tests, NULL, NULL);
 }
