@@ -19,9 +19,11 @@ bool proj_out_is_full(const proj *p)
            p->out.n >= ITEMS_MAX;
 }
 
-static bool slice_over(int64_t from_us)
+/* A step that made so many documents since then makes no more; one is made however long it takes.
+ */
+static bool made_enough(const proj *p, size_t made, int64_t from_us)
 {
-    return weir_mono_us() - from_us >= RENDER_SLICE_US;
+    return proj_out_is_full(p) || (made > 0 && weir_mono_us() - from_us >= RENDER_SLICE_US);
 }
 
 void proj_out_end_step(proj *p)
@@ -68,7 +70,7 @@ weir_rc proj_render_dirty(proj *p, weir_error *err)
 {
     size_t i = 0;
     int64_t from_us = weir_mono_us();
-    for (; i < p->dirty.n && !proj_out_is_full(p) && (i == 0 || !slice_over(from_us)); i++) {
+    for (; i < p->dirty.n && !made_enough(p, i, from_us); i++) {
         proj_model *m = owner(p, p->dirty.keys[i].model);
         if (m) {
             weir_rc rc = proj_emit(p, m, weir_dirty_text(&p->dirty, i), false, err);
@@ -197,10 +199,7 @@ static weir_rc dirty_body(proj *p, weir_error *err)
     }
     weir_buf_fini(&drop);
     int64_t from_us = weir_mono_us();
-    for (size_t i = 0; i < p->dirty.n && rc == WEIR_OK && !proj_out_is_full(p); i++) {
-        if (i > 0 && slice_over(from_us)) {
-            break;
-        }
+    for (size_t i = 0; i < p->dirty.n && rc == WEIR_OK && !made_enough(p, i, from_us); i++) {
         char buf[WEIR_IDKEY_MAX];
         bool cut = false;
         weir_slice key = weir_dirty_text(&p->dirty, i);
@@ -318,10 +317,7 @@ static weir_rc reemit_body(proj *p, weir_error *err)
     weir_rd places = weir_rd_of(weir_buf_slice(&p->reemit_keys));
     size_t i = 0;
     int64_t from_us = weir_mono_us();
-    for (; i < p->dirty.n && rc == WEIR_OK && !proj_out_is_full(p); i++) {
-        if (i > 0 && slice_over(from_us)) {
-            break;
-        }
+    for (; i < p->dirty.n && rc == WEIR_OK && !made_enough(p, i, from_us); i++) {
         weir_slice key = weir_dirty_text(&p->dirty, i);
         proj_model *m = owner(p, p->dirty.keys[i].model);
         rc = proj_emit(p, m, key, true, err);
