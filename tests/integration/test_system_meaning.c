@@ -50,12 +50,6 @@ static int close_group(void **state)
     return 0;
 }
 
-static bool is_same(void *arg)
-{
-    sys *s = arg;
-    return sys_weir(s, "verify", s->app.dir, NULL) == 0;
-}
-
 struct stall {
     const char *model, *state, *why;
 };
@@ -80,7 +74,7 @@ static void heals(const char *sql)
 {
     sys *s = &app;
     sys_sql(s, sql);
-    sys_await(s, is_same, s, SOON_MS, sql);
+    sys_await_verify(s, SOON_MS, sql);
 }
 
 /* Two rows may share a deferrable key until COMMIT, so it does not tell rows apart in the stream.

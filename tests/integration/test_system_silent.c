@@ -48,17 +48,11 @@ static int close_group(void **state)
     return 0;
 }
 
-static bool is_same(void *arg)
-{
-    sys *s = arg;
-    return sys_weir(s, "verify", s->app.dir, NULL) == 0;
-}
-
 /* Nobody says when the change is found: within a second or two. */
 static void follows(sys *s, const char *sql)
 {
     sys_sql(s, sql);
-    sys_await(s, is_same, s, SOON_MS, sql);
+    sys_await_verify(s, SOON_MS, sql);
 }
 
 static void test_partitions(void **state)
@@ -99,7 +93,7 @@ static void test_while_the_bridge_is_away(void **state)
     (void)kill(sys_pid(s, "bridge"), SIGSTOP);
     sys_sql(s, "ALTER TABLE item ALTER n TYPE int USING n + 1");
     (void)kill(sys_pid(s, "bridge"), SIGKILL);
-    sys_await(s, is_same, s, SOON_MS, "the change behind a bridge that was killed");
+    sys_await_verify(s, SOON_MS, "the change behind a bridge that was killed");
 }
 
 static bool is_stalled(void *arg)

@@ -92,6 +92,8 @@ void sys_settle(sys *s);
 void sys_same(sys *s, uint64_t least);
 /* `weir verify` must exit 0. */
 void sys_verify(sys *s);
+/* Waits until it does. */
+void sys_await_verify(sys *s, int64_t ms, const char *what);
 /* Waits until the model's entry in Redis has the state ("gone": no entry). The reason, "" for none.
  */
 const char *sys_await_model(sys *s, const char *model, const char *state, int64_t ms);

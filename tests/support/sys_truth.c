@@ -40,6 +40,17 @@ void sys_verify(sys *s)
     }
 }
 
+static bool verifies(void *arg)
+{
+    sys *s = arg;
+    return sys_weir(s, "verify", s->app.dir, NULL) == 0;
+}
+
+void sys_await_verify(sys *s, int64_t ms, const char *what)
+{
+    sys_await(s, verifies, s, ms, what);
+}
+
 /* An answer of Redis; the connection is made anew once when it was lost. */
 static const weir_redis_reply *redis(sys *s, size_t argc, const weir_slice *argv)
 {
