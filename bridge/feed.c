@@ -245,6 +245,7 @@ static void on_fetch(brg_feed *f, weir_sp_req *req, const weir_feed_req *q)
     p.max_bytes = p.max_bytes < FETCH_MAX_BYTES ? p.max_bytes : FETCH_MAX_BYTES;
     p.deadline_ms = weir_mono_ms() + wait_ms;
     f->fetches++;
+    atomic_store(&f->s->last_asked_ms, weir_mono_ms());
     if (!brg_feed_ready(f, req, WEIR_FEED_FETCH)) {
         return;
     }

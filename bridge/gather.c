@@ -37,11 +37,12 @@ static void adapt(brg_gather *g)
                                                      : g->pause_ns;
 }
 
-int64_t brg_gather_pause_ns(brg_gather *g, bool loopback, size_t tx_events, int64_t now_us)
+int64_t brg_gather_pause_ns(brg_gather *g, bool loopback, bool heard, size_t tx_events,
+                            int64_t now_us)
 {
     bool flood = g->slice + g->slice_before >= BRG_GATHER_FLOOD;
     bool behind = loopback && now_us - g->commit_us > BRG_GATHER_BEHIND_US;
-    int64_t pause_ns = 0;
+    int64_t pause_ns = heard ? 0 : BRG_GATHER_UNHEARD_NS;
     if (tx_events >= BRG_GATHER_EVENTS || flood) {
         pause_ns = BRG_GATHER_NS;
         if (behind) {

@@ -8,7 +8,10 @@
  * window (pgrepl.h keeps it small) is full, the server's kernel appends rows to what waits instead
  * of sending each as a packet, which costs it a third. That delays commits, so it is only for a
  * stream that is behind by much more than the pause, and the pause adapts so that no more than some
- * hundred kilobytes gather. Pure.
+ * hundred kilobytes gather.
+ *
+ * While nobody fetches (a first copy is under way, subscribers are away) nothing is urgent: then a
+ * quiet stream too is read in slices of time, and not at each commit. Pure.
  */
 #ifndef WEIR_BRIDGE_GATHER_H
 #define WEIR_BRIDGE_GATHER_H
@@ -20,6 +23,8 @@
 enum {
     BRG_GATHER_NS = 200000,
     BRG_GATHER_LONG_NS = 10000000, /* at most */
+    BRG_GATHER_UNHEARD_NS = 10000000,
+    BRG_GATHER_UNHEARD_MS = 200,   /* so long after the last fetch */
     BRG_GATHER_BEHIND_US = 100000, /* the transaction being read was committed so long ago */
     BRG_GATHER_EVENTS = 32,        /* of the open transaction */
     BRG_GATHER_FLOOD = 200,        /* messages in the last one to two slices of time */
@@ -37,8 +42,9 @@ typedef struct brg_gather {
 void brg_gather_init(brg_gather *g);
 void brg_gather_began(brg_gather *g, int64_t commit_us);
 void brg_gather_read(brg_gather *g, unsigned messages, size_t bytes, int64_t now_ms);
-/* Everything that was there has been read: the pause before the next look, 0 for none. now_us as
- * commit_us. */
-int64_t brg_gather_pause_ns(brg_gather *g, bool loopback, size_t tx_events, int64_t now_us);
+/* Everything that was there has been read: the pause before the next look, 0 for none. heard:
+ * somebody fetches. now_us as commit_us. */
+int64_t brg_gather_pause_ns(brg_gather *g, bool loopback, bool heard, size_t tx_events,
+                            int64_t now_us);
 
 #endif

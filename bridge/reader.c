@@ -241,8 +241,11 @@ static void let_gather(brg_reader *rd)
 {
     bool loopback = weir_pgrepl_loopback(rd->repl);
     int64_t now_us = weir_wall_us() - WEIR_PG_EPOCH_US;
+    bool heard =
+        atomic_load(&rd->s->listeners) > 0 ||
+        weir_mono_ms() - atomic_load(&rd->s->last_asked_ms) < (int64_t)BRG_GATHER_UNHEARD_MS;
     int64_t ns =
-        brg_gather_pause_ns(&rd->gather, loopback, brg_assembler_tx_events(rd->as), now_us);
+        brg_gather_pause_ns(&rd->gather, loopback, heard, brg_assembler_tx_events(rd->as), now_us);
     if (ns > 0) {
         struct timespec ts = {0, ns};
         struct pollfd pf = {rd->s->wake_fd, POLLIN, 0};
@@ -288,9 +291,9 @@ static weir_rc one_round(brg_reader *rd, weir_error *err)
     if (rc == WEIR_OK) {
         rc = brg_port_serve(rd->port, rd->as, rd->windows, &busy, err);
     }
-    if (busy) {
-        rd->schedule.last_tx_ms =
-            weir_mono_ms(); /* a chunk waits for a position: ask for keepalives often */
+    if (busy) { /* a chunk waits for a position: ask for keepalives often, read them at once */
+        rd->schedule.last_tx_ms = weir_mono_ms();
+        atomic_store(&rd->s->last_asked_ms, weir_mono_ms());
     }
     if (rc == WEIR_OK) {
         rc = feedback_if_due(rd, err);

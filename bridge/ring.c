@@ -8,7 +8,7 @@
 #include "libweir/base/xalloc.h"
 
 enum {
-    GATHER_MS = 4,
+    GATHER_MS = 50,
     GATHER_BYTES = 1024 * 1024,
     ITEMS_MAX = 16384,
     ITEM_OVERHEAD = 128,

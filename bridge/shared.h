@@ -82,6 +82,7 @@ typedef struct brg_shared {
     atomic_ullong rows, transactions, frames, bytes, chunks, redone, reconnects;
     atomic_ullong confirmed, head_lsn, log_bytes, log_frames;
     atomic_llong last_tx_ms, last_write_ms, last_read_ms;
+    atomic_llong last_asked_ms; /* when somebody last waited for what comes next */
 } brg_shared;
 
 void brg_shared_init(brg_shared *s, const weir_settings *settings);

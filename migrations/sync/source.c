@@ -20,6 +20,12 @@ enum {
     BATCH_BYTES = 4 << 20,
     WAIT_MS = 5000,
     ANSWER_MS = 15000,
+    /* While little comes at a time: a fetch, and so a group in the target, at most so often. What
+     * comes after a silence does not wait. */
+    GATHER_MS = 10,
+    GATHER_BYTES = 256 << 10,
+    /* Each costs the bridge a sync of its log, and only says what it need not keep. */
+    ACK_EVERY_MS = 1000,
     REQUEST_MAX_BYTES = 1 << 16,
     COPY_MAX_BYTES = 1 << 24, /* a question names up to all tables */
     COPY_MS = 3000
@@ -46,7 +52,7 @@ struct sync_source {
     weir_thread *thread;
     weir_sp_client *client;
     sync_pulse *pulse;
-    weir_loop_timer *retry;
+    weir_loop_timer *retry, *ack;
     weir_backoff backoff;
     weir_buf request;
     weir_arena *scratch;
@@ -54,6 +60,11 @@ struct sync_source {
     fetch_round *round; /* the running one first */
     weir_feed_pos next;
     uint32_t known;
+    int64_t fetched_ms; /* when the last request was sent */
+    bool little;        /* what the last reply brought */
+    weir_cursor ack_at;
+    bool ack_waits; /* for its time */
+    int64_t acked_ms;
     weir_monitor *m;
     /* under m */
     reply replies[SYNC_AHEAD];
@@ -143,6 +154,7 @@ static void take_reply(sync_source *s, weir_slice bytes)
     weir_backoff_reset(&s->backoff);
     note_relations(s, &slot->r);
     s->next = slot->r.next;
+    s->little = bytes.n < GATHER_BYTES;
     weir_monitor_lock(s->m);
     s->trouble = WEIR_OK;
     s->head = slot->r.head;
@@ -196,6 +208,13 @@ static void fetch(sync_source *s)
     if (!s->on || s->round->busy || !room) {
         return;
     }
+    int64_t now_ms = weir_mono_ms();
+    int64_t wait_ms = s->little ? s->fetched_ms + GATHER_MS - now_ms : 0;
+    if (wait_ms > 0) {
+        weir_loop_timer_arm(s->retry, wait_ms, false);
+        return;
+    }
+    s->fetched_ms = now_ms;
     weir_feed_req req = {.op = WEIR_FEED_FETCH,
                          .name = weir_slice_z(s->name),
                          .has_after = true,
@@ -212,6 +231,27 @@ static void fetch(sync_source *s)
 static void fetch_posted(void *arg)
 {
     fetch(arg);
+}
+
+static void on_acked(void *arg, weir_rc rc, weir_slice bytes)
+{
+    (void)arg;
+    (void)rc;
+    (void)bytes; /* the next one says more; a lapsed subscription shows at the next fetch */
+}
+
+static void send_ack(void *arg)
+{
+    sync_source *s = arg;
+    weir_feed_req req = {.op = WEIR_FEED_ACK,
+                         .name = weir_slice_z(s->name),
+                         .has_after = true,
+                         .after = {s->ack_at, 0}};
+    s->ack_waits = false;
+    s->acked_ms = weir_mono_ms();
+    if (!s->client || ask(s, &req, ANSWER_MS, on_acked, s) != WEIR_OK) {
+        WEIR_DEBUG("SYNC-ACK-SKIPPED", "too many requests in flight");
+    }
 }
 
 static void run(void *arg)
@@ -241,6 +281,7 @@ weir_rc sync_source_open(sync_source **out, const sync_source_conf *conf, weir_e
     weir_rc rc = weir_loop_new(&s->loop, err);
     if (rc == WEIR_OK) {
         s->retry = weir_loop_timer_new(s->loop, fetch_posted, s);
+        s->ack = weir_loop_timer_new(s->loop, send_ack, s);
         rc = weir_sp_client_open(&s->client, s->loop, s->feed, WEIR_FEED_REPLY_MAX_BYTES, err);
     }
     if (rc == WEIR_OK) {
@@ -278,6 +319,7 @@ void sync_source_close(sync_source *s)
     }
     if (s->retry) {
         weir_loop_timer_free(s->retry);
+        weir_loop_timer_free(s->ack);
     }
     if (s->loop) {
         weir_loop_free(s->loop);
@@ -350,6 +392,8 @@ static void pause_posted(void *arg)
 {
     sync_source *s = arg;
     s->on = false;
+    s->ack_waits = false; /* the target may be another one, and further back */
+    weir_loop_timer_disarm(s->ack);
     begin_round(s);
     weir_monitor_lock(s->m);
     s->n = 0;
@@ -480,22 +524,15 @@ void sync_source_release(sync_source *s)
     }
 }
 
-static void on_acked(void *arg, weir_rc rc, weir_slice bytes)
-{
-    (void)arg;
-    (void)rc;
-    (void)bytes; /* the next one says more; a lapsed subscription shows at the next fetch */
-}
-
 static void ack_posted(void *arg)
 {
     start_order *o = arg;
-    weir_feed_req req = {.op = WEIR_FEED_ACK,
-                         .name = weir_slice_z(o->s->name),
-                         .has_after = true,
-                         .after = {o->at, 0}};
-    if (!o->s->client || ask(o->s, &req, ANSWER_MS, on_acked, o->s) != WEIR_OK) {
-        WEIR_DEBUG("SYNC-ACK-SKIPPED", "too many requests in flight");
+    sync_source *s = o->s;
+    s->ack_at = o->at;
+    if (!s->ack_waits) {
+        int64_t wait_ms = s->acked_ms + ACK_EVERY_MS - weir_mono_ms();
+        s->ack_waits = true;
+        weir_loop_timer_arm(s->ack, wait_ms > 0 ? wait_ms : 0, false);
     }
     free(o);
 }

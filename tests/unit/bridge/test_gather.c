@@ -23,7 +23,7 @@ static void single_commands_are_read_at_once(void **state)
     for (int ms = 0; ms < 100; ms++) {
         brg_gather_began(&g, 0); /* however late they are */
         brg_gather_read(&g, 4, 400, ms);
-        assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), 0);
+        assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), 0);
     }
 }
 
@@ -32,12 +32,12 @@ static void a_flood_or_a_long_transaction_gathers_shortly(void **state)
     (void)state;
     brg_gather_began(&g, LATE - 1000);
     brg_gather_read(&g, 150, 1000, 8);
-    assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), 0);
-    assert_int_equal(brg_gather_pause_ns(&g, true, BRG_GATHER_EVENTS, LATE), BRG_GATHER_NS);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), 0);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, BRG_GATHER_EVENTS, LATE), BRG_GATHER_NS);
     brg_gather_read(&g, 60, 1000, 13); /* with the slice before it is one */
-    assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), BRG_GATHER_NS);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), BRG_GATHER_NS);
     brg_gather_read(&g, 1, 100, 24); /* the one before the last does not count */
-    assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), 0);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), 0);
 }
 
 static void what_is_behind_gathers_longer_on_the_loopback(void **state)
@@ -47,16 +47,17 @@ static void what_is_behind_gathers_longer_on_the_loopback(void **state)
     for (int i = 0; i < 10; i++) {
         brg_gather_began(&g, LATE - BRG_GATHER_BEHIND_US - 1);
         brg_gather_read(&g, 1000, 100000, 100);
-        int64_t ns = brg_gather_pause_ns(&g, true, 0, LATE);
+        int64_t ns = brg_gather_pause_ns(&g, true, true, 0, LATE);
         assert_true(ns >= last);
         last = ns;
     }
     assert_int_equal(last, BRG_GATHER_LONG_NS);
     brg_gather_read(&g, 1000, 100000, 100);
-    assert_int_equal(brg_gather_pause_ns(&g, false, 0, LATE), BRG_GATHER_NS); /* another machine */
+    assert_int_equal(brg_gather_pause_ns(&g, false, true, 0, LATE),
+                     BRG_GATHER_NS); /* another machine */
     brg_gather_began(&g, LATE - BRG_GATHER_BEHIND_US);
     brg_gather_read(&g, 1000, 100000, 100);
-    assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), BRG_GATHER_NS); /* caught up */
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), BRG_GATHER_NS); /* caught up */
 }
 
 static void wide_rows_shorten_the_pause(void **state)
@@ -65,10 +66,21 @@ static void wide_rows_shorten_the_pause(void **state)
     brg_gather_began(&g, 0);
     for (int i = 0; i < 20; i++) {
         brg_gather_read(&g, 300, 3000000, 100);
-        (void)brg_gather_pause_ns(&g, true, 0, LATE);
+        (void)brg_gather_pause_ns(&g, true, true, 0, LATE);
     }
     brg_gather_read(&g, 300, 3000000, 100);
-    assert_int_equal(brg_gather_pause_ns(&g, true, 0, LATE), BRG_GATHER_NS);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), BRG_GATHER_NS);
+}
+
+static void what_nobody_waits_for_is_read_in_slices_of_time(void **state)
+{
+    (void)state;
+    brg_gather_began(&g, LATE - 1000);
+    brg_gather_read(&g, 4, 400, 8);
+    assert_int_equal(brg_gather_pause_ns(&g, true, false, 0, LATE), BRG_GATHER_UNHEARD_NS);
+    assert_int_equal(brg_gather_pause_ns(&g, true, true, 0, LATE), 0);
+    brg_gather_read(&g, BRG_GATHER_FLOOD, 1000, 13); /* much at once must not pile up */
+    assert_int_equal(brg_gather_pause_ns(&g, true, false, 0, LATE), BRG_GATHER_NS);
 }
 
 int main(void)
@@ -78,6 +90,7 @@ int main(void)
         cmocka_unit_test_setup(a_flood_or_a_long_transaction_gathers_shortly, setup),
         cmocka_unit_test_setup(what_is_behind_gathers_longer_on_the_loopback, setup),
         cmocka_unit_test_setup(wide_rows_shorten_the_pause, setup),
+        cmocka_unit_test_setup(what_nobody_waits_for_is_read_in_slices_of_time, setup),
     };
     return cmocka_run_group_tests_name("gather", tests, NULL, NULL);
 }
