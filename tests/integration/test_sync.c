@@ -146,6 +146,34 @@ static void test_conflict_stops_then_goes_on(void **state)
                                        "kind) FROM weir_sync.conflict WHERE kind LIKE '%missing'"));
 }
 
+static int64_t status_number(synctest *t, const char *name)
+{
+    weir_slice out = {NULL, 0};
+    char want[40];
+    (void)snprintf(want, sizeof want, "\"%s\":", name);
+    assert_int_equal(0, synctest_run(t, "status", "--json", &out));
+    const char *at = strstr(weir_arena_dupz(synctest_fx.a, out), want);
+    assert_non_null(at);
+    return strtoll(at + strlen(want), NULL, 10);
+}
+
+/* Transactions that come one by one share the target's: a commit for each would cost it too much.
+ */
+static void test_small_ones_gather(void **state)
+{
+    enum { GATHER_MS = 10, SOME = 20 };
+    synctest *t = begin(state, "tables = public.t");
+    synctest_start(t);
+    int64_t groups = status_number(t, "groups");
+    int64_t began_ms = weir_mono_ms();
+    synctest_sql(t->a, "DO $$ BEGIN FOR i IN 1..3000 LOOP INSERT INTO t VALUES (i, 'x', NULL); "
+                       "COMMIT; END LOOP; END $$");
+    synctest_equal(t, "t");
+    int64_t took_ms = weir_mono_ms() - began_ms;
+    assert_true(status_number(t, "transactions") >= 3000);
+    assert_true(status_number(t, "groups") - groups <= took_ms / GATHER_MS + SOME);
+}
+
 static void test_pause(void **state)
 {
     synctest *t = begin(state, "tables = public.t");
@@ -361,6 +389,7 @@ int main(void)
         cmocka_unit_test_teardown(test_unique_swap, synctest_end),
         cmocka_unit_test_teardown(test_conflict_stops_then_goes_on, synctest_end),
         cmocka_unit_test_teardown(test_pause, synctest_end),
+        cmocka_unit_test_teardown(test_small_ones_gather, synctest_end),
         cmocka_unit_test_teardown(test_initial_copy, synctest_end),
         cmocka_unit_test_teardown(test_moved_while_loose, synctest_end),
         cmocka_unit_test_teardown(test_columns_change, synctest_end),
