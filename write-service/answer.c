@@ -130,13 +130,17 @@ static void on_collision(wsvc_service *s, wsvc_job *j)
     like all = {t->command, weir_mono_ms()};
     wsvc_key key, *block = NULL;
     bool lock = strcmp(j->out.sqlstate, "55P03") == 0;
-    bool vague = !j->out.collision && (lock ? j->tries < VAGUE_TRIES : !j->serializable);
+    /* So short a wait may have been for something else than a row. */
+    int tries = j->watched ? VAGUE_TRIES + 1 : VAGUE_TRIES;
+    bool vague = !j->out.collision && (lock ? j->tries < tries : !j->serializable);
+    j->watched = j->watched && !vague;
     if (!vague) {
-        if (wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key) ==
-            WSVC_LESSON_NEW) {
+        wsvc_lesson lesson =
+            wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key);
+        if (lesson == WSVC_LESSON_NEW) {
             tell(t->command, j->out.collision);
             wsvc_pool_each(s->pool, compute_keys, &all);
-        } else if (lock) {
+        } else if (lesson == WSVC_LESSON_KNOWN && lock) {
             block = &key;
         }
     }

@@ -123,6 +123,9 @@ static void txn_init(wsvc_txn *t, wsvc_lane *l, wsvc_job **jobs, size_t n)
     t->serializable = n == 1 && jobs[0]->serializable;
     /* One that only looks whether a row is free must not hold others meanwhile. */
     t->patient = n == 1 && !jobs[0]->probe && jobs[0]->tries >= PATIENT_TRIES;
+    for (size_t i = 0; i < n && !t->patient; i++) {
+        t->watched = t->watched || jobs[i]->watched;
+    }
     t->answer_max_ms = l->conf.statement_timeout_ms + ANSWER_SLACK_MS;
     t->abandon = &l->pool->abandon;
     t->arena = l->arena;

@@ -59,6 +59,7 @@ struct wsvc_job {
     bool expired;          /* … for too long: not to be executed */
     bool probe;            /* it looks whether probe_key is free again */
     wsvc_key probe_key;
+    bool watched;      /* its group waits for locks as short as it can: collisions are to teach */
     bool alone;        /* never in a group: declared so, or its group failed */
     bool serializable; /* in a SERIALIZABLE transaction, alone */
     bool collided;     /* handed back to wait again; out says why */

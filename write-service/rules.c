@@ -85,6 +85,15 @@ void wsvc_rules_keys(const wsvc_rules *r, weir_slice body, int64_t now_ms, wsvc_
     }
 }
 
+bool wsvc_rules_watched(wsvc_rules *r, int64_t now_ms)
+{
+    if (now_ms >= r->watch_from_ms) {
+        r->watch_from_ms = INT64_MAX; /* until a lesson runs out */
+        r->watch_until_ms = now_ms + WSVC_RULES_WATCH_MS;
+    }
+    return now_ms < r->watch_until_ms;
+}
+
 /* --- learning ------------------------------------------------------------------------------------
  */
 
@@ -222,5 +231,14 @@ wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collisi
         }
     }
     json_decref(doc);
+    if (lesson == WSVC_LESSON_NEW) {
+        r->learned_ms = now_ms;
+        if (r->watch_from_ms == INT64_MAX || r->watch_from_ms <= now_ms) {
+            r->watch_from_ms = now_ms + WSVC_RULES_LIFE_MS; /* of those known, the first runs out */
+        }
+        r->watch_until_ms = now_ms + WSVC_RULES_WATCH_MS;
+    } else if (r->learned_ms > 0 && now_ms - r->learned_ms < WSVC_RULES_SETTLE_MS) {
+        lesson = WSVC_LESSON_SETTLING;
+    }
     return lesson;
 }

@@ -177,6 +177,7 @@ void wsvc_submit_prepare(wsvc_ticket *t)
     if (wsvc_rules_any(&t->command->rules, now_ms)) {
         wsvc_rules_keys(&t->command->rules, j->body, now_ms, &j->keys);
     }
+    j->watched = wsvc_rules_watched(&t->command->rules, now_ms);
 }
 
 void wsvc_submit_for(wsvc_service *s, const weir_principal *caller, wsvc_job *j, wsvc_command *c)

@@ -146,6 +146,9 @@ static weir_rc send_open(wsvc_txn *t)
     if (rc == WEIR_OK && t->patient) {
         _Static_assert(WSVC_PATIENT_LOCK_MS == 50, "stands in the text");
         rc = send0(t, ":patient", "SET LOCAL lock_timeout = 50");
+    } else if (rc == WEIR_OK && t->watched) {
+        _Static_assert(WSVC_WATCHED_LOCK_MS == 1, "stands in the text");
+        rc = send0(t, ":watched", "SET LOCAL lock_timeout = 1");
     }
     if (rc == WEIR_OK) {
         rc = send0(t, ":xid", "SELECT pg_current_xact_id()::text");
@@ -236,7 +239,7 @@ static bool copy_value(char *dst, size_t size, const weir_pg_rows *rows, int col
 /* Steps: BEGIN, [SET], xid, units, COMMIT, RESET, end, left. */
 static size_t xid_step(const wsvc_txn *t)
 {
-    return t->patient ? 2 : 1;
+    return t->patient || t->watched ? 2 : 1;
 }
 
 /* One answer in its place. false: the connection must be given up. Takes rows. */

@@ -21,7 +21,7 @@
 
 #include "write-service/conn.h"
 
-enum { WSVC_PATIENT_LOCK_MS = 50, WSVC_LEFT_BYTES = 128 };
+enum { WSVC_PATIENT_LOCK_MS = 50, WSVC_WATCHED_LOCK_MS = 1, WSVC_LEFT_BYTES = 128 };
 
 typedef enum wsvc_txn_end {
     WSVC_TXN_COMMITTED,   /* every job's row is there, and the position; wsvc_txn_rest is due */
@@ -37,6 +37,7 @@ typedef struct wsvc_txn {
     bool serializable;
     bool singly;                /* a statement for each: none may use up the time of the others */
     bool patient;               /* waits for locks WSVC_PATIENT_LOCK_MS instead of the usual time */
+    bool watched;               /* ... WSVC_WATCHED_LOCK_MS; not with patient */
     int64_t answer_max_ms;      /* silence for so long: the connection is given up */
     const atomic_bool *abandon; /* true: stop waiting now */
     weir_arena *arena;          /* for texts */

@@ -60,7 +60,9 @@ static void a_field_names_the_row(void **state)
     assert_int_equal(k.n, 2);
     assert_true(wsvc_keys_cover(&k, key));
     /* Held already: somebody else has it. */
-    assert_int_equal(learn(&order, body, row, 12, &key), WSVC_LESSON_KNOWN);
+    assert_int_equal(learn(&order, body, row, 10 + WSVC_RULES_SETTLE_MS, &key), WSVC_LESSON_KNOWN);
+    /* … unless that began before it was known. */
+    assert_int_equal(learn(&order, body, row, 12, &key), WSVC_LESSON_SETTLING);
     /* Another command that names the same row shares the key. */
     assert_int_equal(learn(&restock, "{\"sku\":\"A\"}",
                            "{\"table\":\"products\",\"row\":[[\"sku\",\"A\"]]}", 12, &key),
@@ -82,9 +84,9 @@ static void no_field_names_it(void **state)
     assert_int_equal(learn(&r, "{\"x\":\"q\"}", one, 10, &key), WSVC_LESSON_NEW);
     wsvc_keys a = keys(&r, "{\"x\":\"q\"}", 11), b = keys(&r, "{\"x\":\"z\"}", 11);
     assert_true(share(&a, &b)); /* every call needs the one row */
-    assert_int_equal(learn(&r, "{\"x\":\"q\"}", one, 12, &key), WSVC_LESSON_KNOWN);
-    assert_int_equal(learn(&r, "{\"x\":\"q\"}", two, 13, &key), WSVC_LESSON_NEW);
-    assert_int_equal(keys(&r, "{}", 14).k[0].value, WSVC_KEY_WHOLE); /* the whole table */
+    assert_int_equal(learn(&r, "{\"x\":\"q\"}", one, 40, &key), WSVC_LESSON_KNOWN);
+    assert_int_equal(learn(&r, "{\"x\":\"q\"}", two, 41, &key), WSVC_LESSON_NEW);
+    assert_int_equal(keys(&r, "{}", 42).k[0].value, WSVC_KEY_WHOLE); /* the whole table */
 }
 
 static void nothing_is_said(void **state)
@@ -97,8 +99,28 @@ static void nothing_is_said(void **state)
     assert_true(wsvc_rules_any(&r, 11));
     wsvc_keys k = keys(&r, "{}", 11);
     assert_int_equal(k.k[0].domain, 9);
-    assert_int_equal(learn(&r, "{}", "not json", 12, &key), WSVC_LESSON_KNOWN);
+    assert_int_equal(learn(&r, "{}", "not json", 40, &key), WSVC_LESSON_KNOWN);
     assert_int_equal(keys(&r, "{}", 10 + WSVC_HEAT_MIN_MS).n, 0);
+}
+
+static void watched_until_it_has_taught(void **state)
+{
+    (void)state;
+    enum { BEGAN = 5000, LEARNED = BEGAN + 500, OVER = LEARNED + WSVC_RULES_WATCH_MS };
+    wsvc_rules r = {.self = 1};
+    wsvc_key key;
+    const char *row = "{\"table\":\"t\",\"row\":[[\"id\",\"1\"]]}";
+    assert_true(wsvc_rules_watched(&r, BEGAN));
+    assert_int_equal(learn(&r, "{\"a\":1}", row, LEARNED, &key), WSVC_LESSON_NEW);
+    assert_true(wsvc_rules_watched(&r, OVER - 1)); /* there may be more to learn */
+    assert_false(wsvc_rules_watched(&r, OVER));
+    /* A second lesson does not put off the look that is due when the first has run out. */
+    const char *other = "{\"table\":\"u\",\"row\":[[\"id\",\"1\"]]}";
+    assert_int_equal(learn(&r, "{\"a\":1}", other, OVER, &key), WSVC_LESSON_NEW);
+    assert_false(wsvc_rules_watched(&r, LEARNED + WSVC_RULES_LIFE_MS - 1));
+    assert_true(wsvc_rules_watched(&r, LEARNED + WSVC_RULES_LIFE_MS));
+    assert_false(wsvc_rules_watched(&r, LEARNED + WSVC_RULES_LIFE_MS + WSVC_RULES_WATCH_MS));
+    assert_false(wsvc_rules_watched(&r, INT64_MAX - 1)); /* nothing more was learned */
 }
 
 static void declared(void **state)
@@ -160,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_field_names_the_row),
         cmocka_unit_test(no_field_names_it),
         cmocka_unit_test(nothing_is_said),
+        cmocka_unit_test(watched_until_it_has_taught),
         cmocka_unit_test(declared),
         cmocka_unit_test(many_keys),
     };
