@@ -122,6 +122,16 @@ static void tell(const wsvc_command *c, const char *collision)
     }
 }
 
+/* Groups that waited for the row have left versions behind that are dear to pass. */
+static void tidy(wsvc_service *s, const char *collision)
+{
+    char table[140];
+    wsvc_rules_table(collision, table, sizeof table);
+    if (table[0]) {
+        wsvc_watch_tidy(s->watch, table);
+    }
+}
+
 /* What it teaches: which rows it and its like need, or that a stranger holds one of them. */
 static void on_collision(wsvc_service *s, wsvc_job *j)
 {
@@ -139,8 +149,10 @@ static void on_collision(wsvc_service *s, wsvc_job *j)
             wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key);
         if (lesson == WSVC_LESSON_NEW) {
             tell(t->command, j->out.collision);
+            tidy(s, j->out.collision);
             wsvc_pool_each(s->pool, compute_keys, &all);
         } else if (lesson == WSVC_LESSON_KNOWN && lock) {
+            tidy(s, j->out.collision);
             block = &key;
         }
     }

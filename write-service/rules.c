@@ -242,3 +242,15 @@ wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collisi
     }
     return lesson;
 }
+
+void wsvc_rules_table(const char *collision, char *out, size_t size)
+{
+    json_t *doc = collision ? json_loads(collision, 0, NULL) : NULL;
+    const char *name = json_string_value(json_object_get(doc, "table"));
+    size_t n = name ? strlen(name) : size;
+    out[0] = '\0';
+    if (n < size) {
+        memcpy(out, name, n + 1);
+    }
+    json_decref(doc);
+}

@@ -73,4 +73,7 @@ typedef enum wsvc_lesson {
 wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collision,
                              const wsvc_keys *had, int64_t now_ms, wsvc_key *key);
 
+/* The table a collision names, into out; "": none, or its name is too long. */
+void wsvc_rules_table(const char *collision, char *out, size_t size);
+
 #endif

@@ -12,6 +12,12 @@
 
 enum { EVERY_MS = 1000, APART_MS = 50, CONNECT_MS = 2000, ANSWER_MS = 5000 };
 enum { FORGET_EVERY_MS = 10000, FORGET_AT_ONCE = 2000, FORGET_TURNS = 20 };
+enum { TIDY_TABLES = 16, TIDY_NAME_BYTES = 140, TIDY_AFTER_MS = 150, TIDY_APART_MS = 2000 };
+
+typedef struct untidy {
+    char table[TIDY_NAME_BYTES];
+    int64_t due_ms, done_ms; /* 0: not due; never */
+} untidy;
 
 struct wsvc_watch {
     wsvc_watch_conf conf;
@@ -19,6 +25,7 @@ struct wsvc_watch {
     weir_monitor *mon;
     uint64_t asked; /* under mon, as stop */
     bool stop;
+    untidy tidy[TIDY_TABLES];
     atomic_bool ended;
     weir_pg *pg; /* the thread's own, as below */
     int64_t revision;
@@ -110,13 +117,92 @@ static void forget_keys(wsvc_watch *w)
     }
 }
 
+void wsvc_watch_tidy(wsvc_watch *w, const char *table)
+{
+    int64_t now_ms = weir_mono_ms();
+    if (strlen(table) >= TIDY_NAME_BYTES) {
+        return;
+    }
+    weir_monitor_lock(w->mon);
+    untidy *at = &w->tidy[0]; /* its own place, or that of the one done longest ago */
+    for (untidy *u = w->tidy; u < w->tidy + TIDY_TABLES; u++) {
+        if (strcmp(u->table, table) == 0) {
+            at = u;
+            break;
+        }
+        at = u->due_ms == 0 && (at->due_ms > 0 || u->done_ms < at->done_ms) ? u : at;
+    }
+    bool mine = strcmp(at->table, table) == 0;
+    if (at->due_ms == 0) {
+        int64_t next_ms = mine && at->done_ms > 0 ? at->done_ms + TIDY_APART_MS : 0;
+        at->due_ms = now_ms + TIDY_AFTER_MS > next_ms ? now_ms + TIDY_AFTER_MS : next_ms;
+        memcpy(at->table, table, strlen(table) + 1);
+        weir_monitor_wake(w->mon);
+    } /* else it is to be done already, or all places are taken: autovacuum comes too */
+    weir_monitor_unlock(w->mon);
+}
+
+/* The monitor is held. 0: nothing is due. */
+static int64_t tidy_due_ms(const wsvc_watch *w)
+{
+    int64_t due_ms = 0;
+    for (const untidy *u = w->tidy; u < w->tidy + TIDY_TABLES; u++) {
+        due_ms = u->due_ms > 0 && (due_ms == 0 || u->due_ms < due_ms) ? u->due_ms : due_ms;
+    }
+    return due_ms;
+}
+
+static bool take_untidy(wsvc_watch *w, char table[TIDY_NAME_BYTES])
+{
+    int64_t now_ms = weir_mono_ms();
+    bool found = false;
+    weir_monitor_lock(w->mon);
+    for (untidy *u = w->tidy; u < w->tidy + TIDY_TABLES && !found; u++) {
+        found = u->due_ms > 0 && u->due_ms <= now_ms;
+        if (found) {
+            u->due_ms = 0;
+            u->done_ms = now_ms;
+            memcpy(table, u->table, sizeof u->table);
+        }
+    }
+    weir_monitor_unlock(w->mon);
+    return found;
+}
+
+static void tidy_tables(wsvc_watch *w)
+{
+    /* 8 MiB: some milliseconds. Others' tables would only be skipped with a warning. */
+    static const char sql[] =
+        "SELECT format('VACUUM (SKIP_LOCKED, TRUNCATE OFF, INDEX_CLEANUP ON, PROCESS_TOAST OFF) "
+        "%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+        "c.relnamespace WHERE c.oid = to_regclass($1) AND c.relkind = 'r' AND "
+        "pg_relation_size(c.oid) <= 8388608 AND pg_has_role(c.relowner, 'USAGE')";
+    char table[TIDY_NAME_BYTES];
+    while (w->loaded && w->pg && take_untidy(w, table)) {
+        weir_pg_rows *rows = NULL;
+        weir_error err = {0};
+        const char *params[] = {table};
+        weir_rc rc = weir_pg_query(w->pg, sql, 1, params, &rows, &err);
+        if (rc == WEIR_OK && weir_pg_nrows(rows) == 1) {
+            rc = weir_pg_script(w->pg, weir_pg_valuez(rows, 0, 0), &err);
+        }
+        if (rc != WEIR_OK) {
+            WEIR_DEBUG("WSVC-TIDY", "table=%s %s", table, err.msg);
+        }
+        weir_pg_rows_free(rows);
+    }
+}
+
 /* Until the next look is due. false: stop. *asked: what that look will answer. */
 static bool rest(wsvc_watch *w, uint64_t *asked)
 {
     int64_t from = weir_mono_ms();
     weir_monitor_lock(w->mon);
     for (;;) {
-        int64_t left = from + (w->asked > *asked ? APART_MS : EVERY_MS) - weir_mono_ms();
+        int64_t next_ms = from + (w->asked > *asked ? APART_MS : EVERY_MS);
+        int64_t tidy_ms = tidy_due_ms(w);
+        next_ms = tidy_ms > 0 && tidy_ms < next_ms ? tidy_ms : next_ms;
+        int64_t left = next_ms - weir_mono_ms();
         if (w->stop || left <= 0) {
             break;
         }
@@ -135,6 +221,7 @@ static void watch_main(void *arg)
     do {
         tell(w, asked);
         forget_keys(w);
+        tidy_tables(w);
     } while (rest(w, &asked));
     weir_pg_close(w->pg);
     atomic_store(&w->ended, true);
