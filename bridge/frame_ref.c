@@ -29,6 +29,12 @@ void brg_frame_unref(brg_frame *f)
     }
 }
 
+size_t brg_frame_bytes(const brg_frame *f)
+{
+    enum { ALLOCATOR = 16, ALLOCATIONS = 2 };
+    return sizeof *f + f->n + (size_t)ALLOCATOR * ALLOCATIONS;
+}
+
 static char *put_be(char *p, uint64_t v, int bytes)
 {
     for (int i = bytes - 1; i >= 0; i--) {

@@ -27,7 +27,8 @@ typedef struct brg_frame {
 /* Takes the malloc'd bytes p. One reference, the caller's. Never NULL. */
 brg_frame *brg_frame_new(char *p, size_t n);
 brg_frame *brg_frame_ref(brg_frame *f);
-void brg_frame_unref(brg_frame *f); /* NULL is fine */
+void brg_frame_unref(brg_frame *f);         /* NULL is fine */
+size_t brg_frame_bytes(const brg_frame *f); /* of memory, with what the allocator adds */
 
 /* Log keys: lsn:u64 sub:u32 part:u32, big endian, so that byte order is delivery order. */
 enum { BRG_KEY_BYTES = 16 };

@@ -5,6 +5,8 @@
 
 #include "libweir/base/xalloc.h"
 
+enum { SLOT_BYTES = sizeof(brg_frame *) };
+
 struct brg_tail {
     brg_frame **ring;
     size_t cap; /* a power of two */
@@ -78,7 +80,7 @@ static void drop_front(brg_tail *t)
     brg_frame *f = nth(t, 0);
     t->at = (t->at + 1) & (t->cap - 1);
     t->n--;
-    t->bytes -= f->n;
+    t->bytes -= brg_frame_bytes(f) + SLOT_BYTES;
     bool waited = waits(t, f);
     t->unsynced -= waited;
     /* Inside a transaction the rest of its parts stays: from is then above it, so readers of it use
@@ -102,7 +104,7 @@ void brg_tail_add(brg_tail *t, brg_frame *f)
         grow(t);
     }
     t->ring[(t->at + t->n++) & (t->cap - 1)] = brg_frame_ref(f);
-    t->bytes += f->n;
+    t->bytes += brg_frame_bytes(f) + SLOT_BYTES;
     bool first_waiting = waits(t, f) && t->unsynced == 0;
     t->unsynced += waits(t, f);
     if (f->last) {
@@ -136,7 +138,7 @@ void brg_tail_drop_open(brg_tail *t)
             return;
         }
         t->n--;
-        t->bytes -= f->n;
+        t->bytes -= brg_frame_bytes(f) + SLOT_BYTES;
         brg_frame_unref(
             f); /* never a waiting one: copied rows are complete frames below the head */
     }
