@@ -11,7 +11,9 @@
  * hundred kilobytes gather.
  *
  * While nobody fetches (a first copy is under way, subscribers are away) nothing is urgent: then a
- * quiet stream too is read in slices of time, and not at each commit. Pure.
+ * quiet stream too is read in slices of time, and not at each commit. Few wide rows fill the window
+ * without being a flood: the slices get shorter with what they bring, or the slot would fall
+ * behind. Pure.
  */
 #ifndef WEIR_BRIDGE_GATHER_H
 #define WEIR_BRIDGE_GATHER_H
@@ -22,21 +24,22 @@
 
 enum {
     BRG_GATHER_NS = 200000,
-    BRG_GATHER_LONG_NS = 10000000, /* at most */
-    BRG_GATHER_UNHEARD_NS = 10000000,
-    BRG_GATHER_UNHEARD_MS = 200,   /* so long after the last fetch */
-    BRG_GATHER_BEHIND_US = 100000, /* the transaction being read was committed so long ago */
-    BRG_GATHER_EVENTS = 32,        /* of the open transaction */
-    BRG_GATHER_FLOOD = 200,        /* messages in the last one to two slices of time */
+    BRG_GATHER_LONG_NS = 10000000,    /* at most */
+    BRG_GATHER_UNHEARD_NS = 10000000, /* at most */
+    BRG_GATHER_UNHEARD_MS = 200,      /* so long after the last fetch */
+    BRG_GATHER_BEHIND_US = 100000,    /* the transaction being read was committed so long ago */
+    BRG_GATHER_EVENTS = 32,           /* of the open transaction */
+    BRG_GATHER_FLOOD = 200,           /* messages in the last one to two slices of time */
     BRG_GATHER_SLICE_MS = 4
 };
 
 typedef struct brg_gather {
     int64_t slice_ms;
     unsigned slice, slice_before;
-    uint64_t bytes;    /* since the last pause */
-    int64_t pause_ns;  /* the next long one */
-    int64_t commit_us; /* of the transaction being read, since 2000-01-01 */
+    uint64_t bytes;     /* since the last pause */
+    int64_t pause_ns;   /* the next long one */
+    int64_t unheard_ns; /* the next one while nobody fetches */
+    int64_t commit_us;  /* of the transaction being read, since 2000-01-01 */
 } brg_gather;
 
 void brg_gather_init(brg_gather *g);

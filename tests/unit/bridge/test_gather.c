@@ -83,6 +83,24 @@ static void what_nobody_waits_for_is_read_in_slices_of_time(void **state)
     assert_int_equal(brg_gather_pause_ns(&g, true, false, 0, LATE), BRG_GATHER_NS);
 }
 
+/* A transaction with one wide row each: few messages, and the server waits for the window. */
+static void wide_rows_do_not_fall_behind_while_nobody_fetches(void **state)
+{
+    int64_t ns = 0;
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        brg_gather_began(&g, 0);
+        brg_gather_read(&g, 40, 100000, 100L * i);
+        ns = brg_gather_pause_ns(&g, true, false, 3, LATE);
+    }
+    assert_int_equal(ns, BRG_GATHER_NS);
+    for (int i = 10; i < 20; i++) {
+        brg_gather_read(&g, 4, 400, 100L * i);
+        ns = brg_gather_pause_ns(&g, true, false, 0, LATE);
+    }
+    assert_int_equal(ns, BRG_GATHER_UNHEARD_NS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +109,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_behind_gathers_longer_on_the_loopback, setup),
         cmocka_unit_test_setup(wide_rows_shorten_the_pause, setup),
         cmocka_unit_test_setup(what_nobody_waits_for_is_read_in_slices_of_time, setup),
+        cmocka_unit_test_setup(wide_rows_do_not_fall_behind_while_nobody_fetches, setup),
     };
     return cmocka_run_group_tests_name("gather", tests, NULL, NULL);
 }
