@@ -15,7 +15,8 @@ static const char tables_sql[] =
     "CREATE TABLE nokey (x int, y text); ALTER TABLE nokey REPLICA IDENTITY FULL;"
     "CREATE TYPE pt AS (x int, y text); CREATE TABLE gen (id int GENERATED ALWAYS AS IDENTITY "
     "PRIMARY KEY, n int, d int GENERATED "
-    "ALWAYS AS (n * 2) STORED, arr int[], c char(5), ts timestamptz, j jsonb, bits bit(4), p pt);"
+    "ALWAYS AS (n * 2) STORED, arr int[], c char(5), ts timestamptz, j jsonb, bits bit(4), p pt, "
+    "area box);"
     "CREATE TABLE wide (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, big text); ALTER TABLE "
     "wide ALTER big SET STORAGE EXTERNAL; CREATE TABLE number (id int GENERATED ALWAYS AS IDENTITY "
     "PRIMARY KEY);"
@@ -52,10 +53,10 @@ static void test_every_change(void **state)
                  "INSERT INTO pair SELECT i, 'b' || i, i * 1.50 FROM generate_series(1, 50) i");
     synctest_sql(t->a,
                  "INSERT INTO nokey VALUES (1, 'x'), (1, 'x'), (2, NULL), (3, E'\\\\\"{},\\n')");
-    synctest_sql(
-        t->a, "INSERT INTO gen (n, arr, c, ts, j, bits, p) VALUES (3, '{1,NULL}', 'ab', "
-              "'infinity', '{\"a\": \"\\\\\"}', B'1010', '(1,\"a,b\")'), (4, '{{1,2},{3,4}}', '', "
-              "NULL, 'null', NULL, NULL)");
+    synctest_sql(t->a,
+                 "INSERT INTO gen (n, arr, c, ts, j, bits, p, area) VALUES (3, '{1,NULL}', 'ab', "
+                 "'infinity', '{\"a\": \"\\\\\"}', B'1010', '(1,\"a,b\")', '(2,2),(1,1)'), (4, "
+                 "'{{1,2},{3,4}}', '', NULL, 'null', NULL, NULL, '(9,9),(1,1)')");
     synctest_sql(t->a, "INSERT INTO child SELECT i, i FROM generate_series(1, 100) i");
     synctest_sql(t->a, "INSERT INTO wide OVERRIDING SYSTEM VALUE SELECT i * 10, repeat('x', 9000) "
                        "FROM generate_series(1, 9) i; INSERT INTO number SELECT FROM "
