@@ -10,11 +10,14 @@ extern const char weir_sql_sync_schema[];
 weir_rc sync_schema(weir_pg *target, weir_error *err)
 {
     weir_pg_rows *rows = NULL;
+    /* Each in its newest form; an older version made the others. */
     weir_rc rc = weir_pg_query(target,
                                "SELECT to_regclass('weir_sync.position') IS NOT NULL AND "
                                "to_regclass('weir_sync.decision') IS NOT NULL AND EXISTS (SELECT "
                                "FROM pg_attribute WHERE attrelid = to_regclass('weir_sync."
-                               "position') AND attname = 'recent')",
+                               "position') AND attname = 'recent') AND EXISTS (SELECT FROM pg_proc "
+                               "WHERE oid = to_regproc('weir_sync.note_delete') AND 'bytea_output="
+                               "hex' = ANY (proconfig))",
                                0, NULL, &rows, err);
     bool there = rc == WEIR_OK && weir_pg_valuez(rows, 0, 0)[0] == 't';
     weir_pg_rows_free(rows);

@@ -53,8 +53,10 @@ CREATE TABLE IF NOT EXISTS weir_sync.decision (
     id   bigint NOT NULL,
     PRIMARY KEY (flow, tab, key)
 );
+-- A key is spelled as the applier's session spells it (libweir/io/pg_conn.c), whatever the session that deletes has set.
 CREATE OR REPLACE FUNCTION weir_sync.note_delete() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 1
+SET bytea_output = 'hex' SET lc_monetary = 'C' AS $$
 DECLARE
     k    jsonb := '[]';
     n    text;
@@ -71,10 +73,10 @@ BEGIN
     RETURN NULL;
 END $$;
 -- TRUNCATE tells nothing of the rows it removes: they are deleted first. Children of plain inheritance have triggers of their own.
-CREATE OR REPLACE FUNCTION weir_sync.note_truncate() RETURNS trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
+-- The search_path stays the session's: the table's own triggers fire within.
+CREATE OR REPLACE FUNCTION weir_sync.note_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('DELETE FROM %s %I.%I', CASE WHEN pg_partition_root(TG_RELID) IS NULL THEN 'ONLY' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    EXECUTE pg_catalog.format('DELETE FROM %s %I.%I', CASE WHEN pg_catalog.pg_partition_root(TG_RELID) IS NULL THEN 'ONLY' END, TG_TABLE_SCHEMA, TG_TABLE_NAME);
     RETURN NULL;
 END $$;
 INSERT INTO weir_sync.migration (part, version) VALUES ('sync', 1) ON CONFLICT DO NOTHING;

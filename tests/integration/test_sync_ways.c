@@ -312,6 +312,40 @@ static void test_tombstones_are_pruned(void **state)
                                             "'weir_sync%'"));
 }
 
+static const char odd_sessions_sql[] =
+    "CREATE TABLE moments (at timestamptz, d interval, f float8, b bytea, v text, PRIMARY KEY (at, "
+    "d, f, b));"
+    "INSERT INTO moments VALUES ('2024-01-01 12:00+00', '26 hours', 1 / 3.0, '\\xff01', 'v'),"
+    "('2024-01-02 12:00+00', '26 hours', 1 / 3.0, '\\xff01', 'v');"
+    "CREATE TABLE audit (v text);"
+    "CREATE TABLE audited (id int PRIMARY KEY); INSERT INTO audited VALUES (1), (2);"
+    "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit VALUES "
+    "(OLD.id); RETURN NULL; END $$;"
+    "CREATE TRIGGER noted AFTER DELETE ON audited FOR EACH ROW EXECUTE FUNCTION noted()";
+
+/* A delete is noted under the key the other side looks for, however the session that deletes writes
+ * its values, and in a TRUNCATE the table's own triggers find what they name. */
+static void test_sessions_spell_otherwise(void **state)
+{
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, odd_sessions_sql,
+                                 "ways = both\ntables = public.moments, public.audited\nconflict = "
+                                 "last_update_wins");
+    synctest_start(t);
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    synctest_sql(t->b, "UPDATE moments SET v = 'older than the delete'");
+    synctest_sql(t->a, "SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'; SET intervalstyle = "
+                       "'iso_8601'; SET extra_float_digits = -5; SET bytea_output = 'escape'; "
+                       "DELETE FROM moments WHERE at < '2024-01-02 00:00+00'; TRUNCATE audited");
+    synctest_start(t);
+    synctest_equal(t, "moments audited");
+    synctest_until(t, t->a,
+                   "SELECT count(*)::int FROM weir_sync.conflict WHERE kind = 'update_deleted' AND "
+                   "resolution = 'kept'",
+                   "the update that met the note");
+    synctest_equal(t, "moments audited");
+    assert_string_equal("1", synctest_value(t, t->b, "SELECT count(*) FROM moments"));
+}
+
 static void test_pairs_are_checked(void **state)
 {
     weir_slice out = {NULL, 0};
@@ -333,6 +367,7 @@ int main(void)
         cmocka_unit_test_teardown(test_mixed_killed, synctest_end),
         cmocka_unit_test_teardown(test_error_is_decided, synctest_end),
         cmocka_unit_test_teardown(test_tombstones_are_pruned, synctest_end),
+        cmocka_unit_test_teardown(test_sessions_spell_otherwise, synctest_end),
         cmocka_unit_test_teardown(test_pairs_are_checked, synctest_end),
         cmocka_unit_test_teardown(test_rounds, synctest_end),
     };
