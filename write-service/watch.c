@@ -171,12 +171,14 @@ static bool take_untidy(wsvc_watch *w, char table[TIDY_NAME_BYTES])
 
 static void tidy_tables(wsvc_watch *w)
 {
-    /* 8 MiB: some milliseconds. Others' tables would only be skipped with a warning. */
+    /* 8 MiB: some milliseconds. Indexes do not shrink with their table, and are read as a whole.
+     * Others' tables would only be skipped with a warning. */
     static const char sql[] =
         "SELECT format('VACUUM (SKIP_LOCKED, TRUNCATE OFF, INDEX_CLEANUP ON, PROCESS_TOAST OFF) "
         "%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = "
         "c.relnamespace WHERE c.oid = to_regclass($1) AND c.relkind = 'r' AND "
-        "pg_relation_size(c.oid) <= 8388608 AND pg_has_role(c.relowner, 'USAGE')";
+        "pg_relation_size(c.oid) <= 8388608 AND pg_indexes_size(c.oid) <= 8388608 AND "
+        "pg_has_role(c.relowner, 'USAGE')";
     char table[TIDY_NAME_BYTES];
     while (w->loaded && w->pg && take_untidy(w, table)) {
         weir_pg_rows *rows = NULL;
@@ -196,11 +198,13 @@ static void tidy_tables(wsvc_watch *w)
 /* Until the next look is due. false: stop. *asked: what that look will answer. */
 static bool rest(wsvc_watch *w, uint64_t *asked)
 {
+    /* What cannot be tidied now waits for PostgreSQL; we must not ask for that without a pause. */
+    bool can_tidy = w->loaded && w->pg;
     int64_t from = weir_mono_ms();
     weir_monitor_lock(w->mon);
     for (;;) {
         int64_t next_ms = from + (w->asked > *asked ? APART_MS : EVERY_MS);
-        int64_t tidy_ms = tidy_due_ms(w);
+        int64_t tidy_ms = can_tidy ? tidy_due_ms(w) : 0;
         next_ms = tidy_ms > 0 && tidy_ms < next_ms ? tidy_ms : next_ms;
         int64_t left = next_ms - weir_mono_ms();
         if (w->stop || left <= 0) {
