@@ -41,11 +41,29 @@ static void trim_end(char *s)
     }
 }
 
+/* A text that was cut after n bytes ends with a whole character: it may be told in JSON. */
+static void end_whole(char *s, size_t n)
+{
+    while (n > 0 && ((unsigned char)s[n - 1] & 0xc0) == 0x80) {
+        n--; /* within a character */
+    }
+    if (n > 0 && (unsigned char)s[n - 1] >= 0xc0) {
+        s[n - 1] = '\0';
+    }
+}
+
+static void format(char *text, size_t size, const char *fmt, va_list ap)
+{
+    if (vsnprintf(text, size, fmt, ap) >= (int)size) {
+        end_whole(text, size - 1);
+    }
+}
+
 static void set_text(weir_error *err, const char *fmt, va_list ap)
 {
     /* The arguments may be err->msg itself, so format beside it. */
     char text[sizeof err->msg];
-    (void)vsnprintf(text, sizeof text, fmt, ap);
+    format(text, sizeof text, fmt, ap);
     one_line(text);
     trim_end(text);
     memcpy(err->msg, text, strlen(text) + 1);
@@ -73,7 +91,7 @@ weir_rc weir_fail_errno(weir_error *err, const char *fmt, ...)
         char reason[128];
         va_list ap;
         va_start(ap, fmt);
-        (void)vsnprintf(text, sizeof text, fmt, ap);
+        format(text, sizeof text, fmt, ap);
         va_end(ap);
         (void)weir_fail(err, WEIR_E_SYS, 0, "%s: %s", text,
                         strerror_r(saved, reason, sizeof reason));
@@ -88,7 +106,7 @@ void weir_error_wrap(weir_error *err, const char *fmt, ...)
     char old[sizeof err->msg];
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(front, sizeof front, fmt, ap);
+    format(front, sizeof front, fmt, ap);
     va_end(ap);
     one_line(front);
     memcpy(old, err->msg, sizeof old);
@@ -99,10 +117,14 @@ void weir_error_wrap(weir_error *err, const char *fmt, ...)
     for (const char *part = ": "; *part && n < room; part++) {
         err->msg[n++] = *part;
     }
-    for (const char *part = old; *part && n < room; part++) {
+    const char *part = old;
+    for (; *part && n < room; part++) {
         err->msg[n++] = *part;
     }
     err->msg[n] = '\0';
+    if (*part) {
+        end_whole(err->msg, n);
+    }
 }
 
 const char *weir_rc_name(weir_rc code)

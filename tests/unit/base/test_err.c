@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "libweir/base/str.h"
 #include "tests/support/check.h"
 
 static void fills_and_returns_the_code(void **state)
@@ -61,6 +62,25 @@ static void texts_are_cut_never_overrun(void **state)
     assert_int_equal(strlen(err.msg), sizeof err.msg - 1);
 }
 
+static void what_is_cut_is_still_utf8(void **state)
+{
+    (void)state;
+    char text[1200];
+    for (size_t i = 0; i + 3 < sizeof text; i += 3) {
+        memcpy(text + i, "\u20ac", 4);
+    }
+    for (size_t from = 0; from < 3; from++) { /* wherever the cut falls */
+        weir_error err;
+        (void)weir_fail(&err, WEIR_E_PROTO, 0, "%.*s%s", (int)from, "xx", text);
+        assert_true(weir_utf8_ok(weir_slice_z(err.msg)));
+        assert_true(strlen(err.msg) > sizeof err.msg - 5);
+        weir_error_wrap(&err, "%.*s", (int)from + 1, "abc");
+        assert_true(weir_utf8_ok(weir_slice_z(err.msg)));
+        (void)weir_fail_errno(&err, "%.*s%s", (int)from, "xx", text);
+        assert_true(weir_utf8_ok(weir_slice_z(err.msg)));
+    }
+}
+
 static void own_text_may_be_an_argument(void **state)
 {
     (void)state;
@@ -84,13 +104,10 @@ static void every_code_has_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fills_and_returns_the_code),
-        cmocka_unit_test(text_is_one_line),
-        cmocka_unit_test(errno_is_told_and_kept),
-        cmocka_unit_test(wrap_puts_text_in_front),
-        cmocka_unit_test(texts_are_cut_never_overrun),
-        cmocka_unit_test(own_text_may_be_an_argument),
-        cmocka_unit_test(every_code_has_a_name),
+        cmocka_unit_test(fills_and_returns_the_code),  cmocka_unit_test(text_is_one_line),
+        cmocka_unit_test(errno_is_told_and_kept),      cmocka_unit_test(wrap_puts_text_in_front),
+        cmocka_unit_test(texts_are_cut_never_overrun), cmocka_unit_test(what_is_cut_is_still_utf8),
+        cmocka_unit_test(own_text_may_be_an_argument), cmocka_unit_test(every_code_has_a_name),
     };
     return cmocka_run_group_tests_name("err", tests, NULL, NULL);
 }
