@@ -75,6 +75,43 @@ bool wsvc_allow_any(const wsvc_allow *a)
     return a->n > 0 || a->public_https;
 }
 
+static int hex_digit(char c)
+{
+    const char *digits = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* One character of a path as a receiver may take it; *p moves behind it. */
+static int decoded(const char **p)
+{
+    int high = **p == '%' ? hex_digit((*p)[1]) : -1;
+    int low = high >= 0 ? hex_digit((*p)[2]) : -1;
+    int c = low >= 0 ? high * 16 + low : (unsigned char)**p;
+    *p += low >= 0 ? 3 : 1;
+    return c;
+}
+
+/* Has the path a part "..", be it written "%2e." or cut off by "%2f" or a backslash? Plain ones are
+ * gone, resolved by libcurl; receivers resolve the others, behind our look at the prefix. */
+static bool climbs(const char *path)
+{
+    size_t dots = 0, n = 0;
+    while (*path && *path != '?') {
+        int c = decoded(&path);
+        if (c == '/' || c == '\\') {
+            if (dots == 2 && n == 2) {
+                return true;
+            }
+            dots = n = 0;
+        } else {
+            dots += c == '.';
+            n++;
+        }
+    }
+    return dots == 2 && n == 2;
+}
+
 /* A prefix ends where a part of the path does: /hooks is no place for /hooksmith. */
 static bool path_fits(const char *place, const char *path)
 {
@@ -102,7 +139,7 @@ weir_rc wsvc_allow_check(const wsvc_allow *a, const char *url, bool *public_only
     for (size_t i = 0; i < a->n; i++) {
         const weir_curl_url *p = &a->places[i];
         if (strcmp(p->scheme, u.scheme) == 0 && strcasecmp(p->host, u.host) == 0 &&
-            strcmp(p->port, u.port) == 0 && path_fits(p->path, u.path)) {
+            strcmp(p->port, u.port) == 0 && path_fits(p->path, u.path) && !climbs(u.path)) {
             return WEIR_OK;
         }
     }
