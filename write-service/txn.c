@@ -292,8 +292,9 @@ static bool on_error(wsvc_txn *t, const weir_error *err)
     /* Answers come in order: what failed before COMMIT kept COMMIT from running, and a backend that
      * said its last words there had not reached it. */
     t->sure_not_run = t->step <= xid + t->nunits;
+    const char *message = keep(t, 'M'); /* as long and of as many lines as a wrapper tells it */
     t->texts = (wsvc_failure){.sqlstate = t->err.sqlstate,
-                              .message = t->err.msg,
+                              .message = message && *message ? message : t->err.msg,
                               .detail = keep(t, 'D'),
                               .hint = keep(t, 'H'),
                               .constraint = keep(t, 'n'),

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "libweir/base/clock.h"
+#include "libweir/base/str.h"
 #include "tests/support/writetest.h"
 
 enum { CLIENTS = 20 };
@@ -48,6 +49,16 @@ static void accepted_and_rejected(void **state)
     wt_assert_status(422, &a);
     assert_has(a.body, "\"sqlstate\":\"23503\"");
     assert_has(a.body, "child_parent_id_fkey");
+    char words[1300] = "{\"id\":1,\"words\":\"two\\nlines ";
+    while (strlen(words) < 1200) {
+        (void)snprintf(words + strlen(words), 4, "\u20ac");
+    }
+    (void)snprintf(words + strlen(words), 16, " whole\"}");
+    a = wt_post(s, "speak", words); /* refused by COMMIT, in as many words as by the function */
+    wt_assert_status(422, &a);
+    assert_true(weir_utf8_ok(weir_slice_z(a.body)));
+    assert_has(a.body, "two\\nlines \u20ac");
+    assert_has(a.body, "\u20ac whole\"");
     a = wt_post(s, "refuse", "{\"state\":\"40001\",\"message\":\"again\"}"); /* for ever */
     wt_assert_status(503, &a);
     assert_has(a.body, "40001");

@@ -15,6 +15,9 @@ CREATE TABLE order_lines (order_id bigint NOT NULL REFERENCES orders, line_no in
 CREATE TABLE ledger (id text PRIMARY KEY, amount int NOT NULL CHECK (amount >= 0));
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE speech (id int PRIMARY KEY, words text NOT NULL);
+CREATE FUNCTION refuse_speech() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', NEW.words; END $$;
+CREATE CONSTRAINT TRIGGER late AFTER INSERT ON speech DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_speech();
 CREATE TABLE counter (id int PRIMARY KEY, n bigint NOT NULL);
 INSERT INTO counter SELECT i, 0 FROM generate_series(1, 10) i;
 
@@ -28,6 +31,7 @@ BEGIN
 END $$;
 CREATE FUNCTION command.book(id text, amount int) RETURNS text LANGUAGE sql AS $$
     INSERT INTO ledger VALUES (id, amount) RETURNING ledger.id $$;
+CREATE FUNCTION command.speak(id int, words text) RETURNS int LANGUAGE sql AS $$ INSERT INTO speech VALUES (id, words) RETURNING 1 $$;
 CREATE FUNCTION command.adopt(id int, parent_id int) RETURNS int LANGUAGE sql AS $$
     INSERT INTO child VALUES (id, parent_id) RETURNING child.id $$;
 CREATE FUNCTION command.nap(seconds float8) RETURNS text LANGUAGE plpgsql AS $$
