@@ -43,6 +43,20 @@ static void park(wsvc_service *s, weir_http_req *req, weir_slice name)
     s->parked[s->nparked++] = (wsvc_parked){req, name, wsvc_watch_ask(s->watch)};
 }
 
+/* Of two different ones we would take the one, a proxy or the client mean the other. NULL: none. */
+static const char *repeated(const weir_http_req *req)
+{
+    static const char *const names[] = {"Idempotency-Key", "If-Match",        "Weir-Begin-Within",
+                                        "Weir-Priority",   "Weir-Not-Before", "Weir-Ordering-Key",
+                                        "Weir-Deadline",   "Weir-Callback"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (weir_http_header(req, names[i]) && weir_http_header_repeated(req, names[i])) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 bool wsvc_submit_headers(wsvc_service *s, weir_http_req *req, const char *other_type)
 {
     if (!wsvc_media_type_ok(weir_http_header(req, "Content-Type"))) {
@@ -60,7 +74,13 @@ bool wsvc_submit_headers(wsvc_service *s, weir_http_req *req, const char *other_
         wsvc_refuse(s, req, 400, "X-Correlation-Id must have 1 to 128 printable ASCII characters");
         return false;
     }
-    return true;
+    const char *twice = repeated(req);
+    if (twice) {
+        char detail[80];
+        (void)snprintf(detail, sizeof detail, "%s must be sent once", twice);
+        wsvc_refuse(s, req, 400, detail);
+    }
+    return !twice;
 }
 
 void wsvc_submit_traced(weir_http_req *req, wsvc_job *j)

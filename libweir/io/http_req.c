@@ -316,6 +316,33 @@ const char *weir_http_header(const weir_http_req *req, const char *name)
     return MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, name);
 }
 
+typedef struct occurrences {
+    const char *name;
+    size_t n;
+} occurrences;
+
+static enum MHD_Result count_one(void *arg, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+    occurrences *o = arg;
+    (void)kind;
+    (void)value;
+    o->n += strcasecmp(name, o->name) == 0;
+    return MHD_YES;
+}
+
+bool weir_http_header_repeated(const weir_http_req *req, const char *name)
+{
+    occurrences o = {name, 0};
+    for (size_t i = 0; !req->conn && i < req->foreign.nheaders; i++) {
+        (void)count_one(&o, MHD_HEADER_KIND, req->foreign.headers[i].name, NULL);
+    }
+    if (req->conn) {
+        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, count_one, &o);
+    }
+    return o.n > 1;
+}
+
 const char *weir_http_query(const weir_http_req *req, const char *name)
 {
     const char *value = NULL;

@@ -510,9 +510,27 @@ static int up(void **state)
     return wt_up(WEIR_BIN_DIR, WEIR_SOURCE_DIR "/tests/integration/write_fixture.sql");
 }
 
+static void headers_that_are_repeated(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    static const char *const pairs[][4] = {
+        {"Content-Type: application/json", "If-Match: \"1\"", "If-Match: \"2\"", NULL},
+        {"Content-Type: application/json", "Idempotency-Key: a", "idempotency-key: b", NULL},
+        {"Content-Type: application/json", "Weir-Begin-Within: 9", "Weir-Begin-Within: 9000",
+         NULL}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const char *body = "{\"id\":\"repeated\",\"amount\":1}";
+        wt_answer a = wt_ask(&wt_main, "POST", "/commands/book", pairs[i], body);
+        wt_assert_status(400, &a);
+        assert_has(a.body, "must be sent once");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(headers_that_are_repeated),
         cmocka_unit_test(accepted_and_rejected),
         cmocka_unit_test(wire_rules),
         cmocka_unit_test(good_and_bad_in_one_group),
