@@ -72,17 +72,24 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
               FROM pg_proc WHERE oid = fn) s;
 $$;
 
--- {"type": JSON Schema} of what a command answers.
+-- A JSON Schema, or null.
+CREATE OR REPLACE FUNCTION weir.or_null(schema jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN schema = '{}' OR schema ->> 'type' = 'null' THEN schema
+                ELSE jsonb_build_object('anyOf', jsonb_build_array(schema, '{"type":"null"}'::jsonb)) END;
+$$;
+
+-- {"type": JSON Schema} of what a command answers. Columns may be null, as elements of arrays and fields of composites may.
 CREATE OR REPLACE FUNCTION weir.result_schema(fn oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     WITH one AS (
         SELECT p.proretset, CASE WHEN p.prorettype <> 'record'::regtype THEN weir.type_schema(p.prorettype)
                ELSE (SELECT jsonb_build_object('type', 'object', 'properties',
-                            jsonb_object_agg(coalesce(p.proargnames[u.ord], 'column' || u.ord), weir.type_schema(u.type)))
+                            jsonb_object_agg(coalesce(p.proargnames[u.ord], 'column' || u.ord), weir.or_null(weir.type_schema(u.type))))
                        FROM unnest(p.proallargtypes) WITH ORDINALITY AS u(type, ord)
                       WHERE p.proargmodes[u.ord] IN ('o', 'b', 't')) END AS s
           FROM pg_proc p WHERE p.oid = fn)
-    SELECT CASE WHEN proretset THEN jsonb_build_object('type', 'array', 'items', s) ELSE s END FROM one;
+    SELECT CASE WHEN proretset THEN jsonb_build_object('type', 'array', 'items', weir.or_null(s)) ELSE s END FROM one;
 $$;
 
 -- [{"name", "type", "required", "schema"}…] as the catalog keeps it.
@@ -91,13 +98,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.name, 'type', format_type(a.type, NULL), 'required', a.default_expr IS NULL,
                                                  'schema', weir.type_schema(a.type)) ORDER BY a.ord), '[]')
       FROM weir.command_args(fn) a;
-$$;
-
--- The same, or null.
-CREATE OR REPLACE FUNCTION weir.or_null(schema jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN schema = '{}' OR schema ->> 'type' = 'null' THEN schema
-                ELSE jsonb_build_object('anyOf', jsonb_build_array(schema, '{"type":"null"}'::jsonb)) END;
 $$;
 
 -- A default as JSON where it is a plain literal; NULL: it is more than that.

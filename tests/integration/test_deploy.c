@@ -171,6 +171,15 @@ static void test_sets(void **state)
     assert_string_equal(value(t, "SELECT weir.run_rows('{}', '{}')"),
                         "{\"ok\": [{\"t\": 1, \"u\": \"a\"}, {\"t\": 2, \"u\": null}]}");
     assert_string_equal(value(t, "SELECT weir.run_numbers('{}', '{}')"), "{\"ok\": [1, 2]}");
+    /* The description knows that columns may be null, as they just were. */
+    assert_string_equal(
+        value(
+            t,
+            "SELECT weir.result_schema('command.rows'::regproc) #> '{items,anyOf,0,properties,u}'"),
+        "{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"null\"}]}");
+    assert_string_equal(
+        value(t, "SELECT weir.result_schema('command.numbers'::regproc) #> '{items,anyOf,1}'"),
+        "{\"type\": \"null\"}");
 }
 
 static void test_whole_app(void **state)
