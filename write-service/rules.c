@@ -109,14 +109,15 @@ static void drop_old(wsvc_rules *r, int64_t now_ms)
     }
 }
 
-static void add_path(wsvc_rules *r, weir_slice path, uint64_t domain, uint64_t column,
+/* true: it was not known. */
+static bool add_path(wsvc_rules *r, weir_slice path, uint64_t domain, uint64_t column,
                      int64_t until_ms)
 {
     for (size_t i = 0; i < r->npaths; i++) {
         wsvc_rule *u = &r->path[i];
         if (u->path_n == path.n && memcmp(u->path, path.p, path.n) == 0 && u->domain == domain &&
             u->column == column) {
-            return; /* known, and as old as it is: what is wrong must not live for ever */
+            return false; /* and as old as it is: what is wrong must not live for ever */
         }
     }
     if (r->npaths < WSVC_RULE_PATHS_MAX) {
@@ -124,7 +125,9 @@ static void add_path(wsvc_rules *r, weir_slice path, uint64_t domain, uint64_t c
         *u =
             (wsvc_rule){.path_n = path.n, .domain = domain, .column = column, .until_ms = until_ms};
         memcpy(u->path, path.p, path.n);
+        return true;
     }
+    return false;
 }
 
 void wsvc_rules_declare(wsvc_rules *r, weir_slice arg)
@@ -140,8 +143,8 @@ void wsvc_rules_declare(wsvc_rules *r, weir_slice arg)
     char elements[WSVC_PATH_BYTES];
     memcpy(elements, arg.p, arg.n);
     memcpy(elements + arg.n, "[]", 2);
-    add_path(r, arg, domain('a', arg), 0, INT64_MAX);
-    add_path(r, weir_slice_of(elements, arg.n + 2), domain('a', arg), 0, INT64_MAX);
+    (void)add_path(r, arg, domain('a', arg), 0, INT64_MAX);
+    (void)add_path(r, weir_slice_of(elements, arg.n + 2), domain('a', arg), 0, INT64_MAX);
 }
 
 typedef struct match {
@@ -149,7 +152,7 @@ typedef struct match {
     weir_slice value;
     uint64_t domain, column;
     int64_t until_ms;
-    bool found;
+    bool found, added;
 } match;
 
 static bool match_value(void *arg, weir_slice path, weir_slice value)
@@ -157,7 +160,7 @@ static bool match_value(void *arg, weir_slice path, weir_slice value)
     match *m = arg;
     if (weir_slice_eq(value, m->value)) {
         m->found = true;
-        add_path(m->r, path, m->domain, m->column, m->until_ms);
+        m->added |= add_path(m->r, path, m->domain, m->column, m->until_ms);
     }
     return true;
 }
@@ -170,16 +173,17 @@ static weir_slice text_at(const json_t *pair, size_t i)
 
 /* The first column of the row whose value stands in the body. false: none does. */
 static bool learn_paths(wsvc_rules *r, weir_slice body, uint64_t table, const json_t *row,
-                        int64_t until_ms, wsvc_key *key)
+                        int64_t until_ms, wsvc_key *key, bool *added)
 {
     for (size_t i = 0; i < json_array_size(row); i++) {
         const json_t *pair = json_array_get(row, i);
         weir_slice value = text_at(pair, 1);
-        match m = {r, value, table, weir_hash64(text_at(pair, 0)), until_ms, false};
+        match m = {r, value, table, weir_hash64(text_at(pair, 0)), until_ms, false, false};
         if (value.n > 0) {
             wsvc_walk(body, match_value, &m);
         }
         if (m.found) {
+            *added = m.added;
             *key = (wsvc_key){table, value_of(m.column, value)};
             return true;
         }
@@ -188,8 +192,11 @@ static bool learn_paths(wsvc_rules *r, weir_slice body, uint64_t table, const js
 }
 
 /* One row that no field names is remembered as that row, several as their table. */
-static void learn_always(wsvc_rules *r, wsvc_key *key, int64_t now_ms)
+static bool learn_always(wsvc_rules *r, wsvc_key *key, int64_t now_ms)
 {
+    if (wsvc_keys_cover(&r->always, *key)) {
+        return false;
+    }
     for (size_t i = 0; i < r->always.n; i++) {
         if (r->always.k[i].domain == key->domain && r->always.k[i].value != key->value) {
             key->value = WSVC_KEY_WHOLE;
@@ -197,6 +204,7 @@ static void learn_always(wsvc_rules *r, wsvc_key *key, int64_t now_ms)
     }
     wsvc_keys_add(&r->always, *key);
     r->always_until_ms = now_ms + WSVC_RULES_LIFE_MS;
+    return true;
 }
 
 static wsvc_lesson learn_whole(wsvc_rules *r, const wsvc_keys *had, int64_t now_ms, wsvc_key *key)
@@ -205,8 +213,9 @@ static wsvc_lesson learn_whole(wsvc_rules *r, const wsvc_keys *had, int64_t now_
     if (wsvc_keys_cover(had, *key)) {
         return WSVC_LESSON_KNOWN;
     }
+    bool hot = wsvc_heat_hot(&r->whole, now_ms);
     wsvc_heat_collided(&r->whole, now_ms);
-    return WSVC_LESSON_NEW;
+    return hot ? WSVC_LESSON_SETTLING : WSVC_LESSON_NEW;
 }
 
 wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collision,
@@ -224,10 +233,12 @@ wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collisi
         int64_t until_ms = now_ms + WSVC_RULES_LIFE_MS;
         const json_t *first = json_array_get(row, 0);
         *key = (wsvc_key){table, value_of(weir_hash64(text_at(first, 0)), text_at(first, 1))};
-        bool named = learn_paths(r, body, table, row, until_ms, key);
-        lesson = wsvc_keys_cover(had, *key) ? WSVC_LESSON_KNOWN : WSVC_LESSON_NEW;
-        if (!named && lesson == WSVC_LESSON_NEW) {
-            learn_always(r, key, now_ms);
+        bool added = false;
+        bool named = learn_paths(r, body, table, row, until_ms, key, &added);
+        lesson = WSVC_LESSON_KNOWN;
+        if (!wsvc_keys_cover(had, *key)) {
+            added = named ? added : learn_always(r, key, now_ms);
+            lesson = added ? WSVC_LESSON_NEW : WSVC_LESSON_SETTLING;
         }
     }
     json_decref(doc);
@@ -237,7 +248,8 @@ wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collisi
             r->watch_from_ms = now_ms + WSVC_RULES_LIFE_MS; /* of those known, the first runs out */
         }
         r->watch_until_ms = now_ms + WSVC_RULES_WATCH_MS;
-    } else if (r->learned_ms > 0 && now_ms - r->learned_ms < WSVC_RULES_SETTLE_MS) {
+    } else if (lesson == WSVC_LESSON_KNOWN && r->learned_ms > 0 &&
+               now_ms - r->learned_ms < WSVC_RULES_SETTLE_MS) {
         lesson = WSVC_LESSON_SETTLING;
     }
     return lesson;

@@ -63,8 +63,8 @@ bool wsvc_rules_watched(wsvc_rules *r, int64_t now_ms);
 
 typedef enum wsvc_lesson {
     WSVC_LESSON_NEW,      /* keys are to be computed anew: of this job, and of those like it */
-    WSVC_LESSON_SETTLING, /* the job held *key, but one that began before it was learned may hold
-                             the row */
+    WSVC_LESSON_SETTLING, /* it was learned since the job got its keys, or the job held *key, but
+                             one that began before may hold the row */
     WSVC_LESSON_KNOWN     /* the job held *key: who holds the row is not one of ours */
 } wsvc_lesson;
 

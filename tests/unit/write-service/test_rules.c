@@ -63,6 +63,10 @@ static void a_field_names_the_row(void **state)
     assert_int_equal(learn(&order, body, row, 10 + WSVC_RULES_SETTLE_MS, &key), WSVC_LESSON_KNOWN);
     /* … unless that began before it was known. */
     assert_int_equal(learn(&order, body, row, 12, &key), WSVC_LESSON_SETTLING);
+    /* One of the same group, whose keys are older than the lesson, teaches nothing new. */
+    wsvc_keys none = {.n = 0};
+    assert_int_equal(wsvc_rules_learn(&order, weir_slice_z(body), row, &none, 40, &key),
+                     WSVC_LESSON_SETTLING);
     /* Another command that names the same row shares the key. */
     assert_int_equal(learn(&restock, "{\"sku\":\"A\"}",
                            "{\"table\":\"products\",\"row\":[[\"sku\",\"A\"]]}", 12, &key),
