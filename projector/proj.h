@@ -82,7 +82,8 @@ typedef struct proj_model {
         held; /* serves after a rollback: the deployed fingerprint that is not built by itself */
     uint32_t check_every;            /* as projector.verify_every */
     uint64_t checked, check_differs; /* what the comparison found */
-    char *verdict; /* of a comparison that is over: "" good, else why not; or NULL */
+    char *verdict;   /* of a comparison that is over: "" good, else why not; or NULL */
+    bool read_again; /* a crawl came through one of its tables while it was compared */
 } proj_model;
 
 enum { PROJ_KEEP = -1 };
@@ -468,6 +469,8 @@ WEIR_MUST_CHECK weir_rc proj_rebuild_step(proj *p, weir_error *err);
 /* In the open transaction; before the deployed models are looked at. */
 WEIR_MUST_CHECK weir_rc proj_orders_apply(proj *p, proj_deployed *d, weir_error *err);
 bool proj_model_is_held(const proj *p, const char *name, uint64_t fingerprint);
+/* A crawl came through the table: what was missing when builds over it were compared is there. */
+void proj_table_read_again(proj *p, const weir_ltable *t);
 /* Rows a second of the pass and seconds left; 0: not known. */
 void proj_load_rate(const proj_model *m, double *rate, double *eta_s);
 

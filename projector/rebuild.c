@@ -161,6 +161,7 @@ void proj_loaded(proj *p, proj_model *m)
         free(m->verdict);
         m->verdict = weir_xstrdup("");
     }
+    m->read_again = false;
     m->phase = PROJ_CHECKING; /* with a verdict it is over in the next step */
     proj_models_relive(p);
     WEIR_INFO("PROJ-LOADED", "model=%s generation=%u rows=%llu documents=%llu ms=%lld", m->name,
@@ -202,6 +203,12 @@ bool proj_rebuild_due(const proj *p)
 weir_rc proj_rebuild_step(proj *p, weir_error *err)
 {
     proj_model *m = judged(p);
+    if (m && m->verdict[0] && m->read_again) {
+        m->read_again = false;
+        free(m->verdict);
+        m->verdict = NULL; /* compared once more, with the rows that came meanwhile */
+        return WEIR_OK;
+    }
     if (m) {
         return m->verdict[0] ? refuse(p, m, err) : switch_to(p, m, err);
     }
@@ -213,6 +220,25 @@ weir_rc proj_rebuild_step(proj *p, weir_error *err)
         p->refresh = true; /* what only it needed of the tables can go */
     }
     return WEIR_OK;
+}
+
+/* ALTER TABLE gives a model another plan and changes rows without an event: the build that the plan
+ * asks for can be compared before the crawl has read those rows, and be refused for nothing. While
+ * it stays refused nobody builds another, and after a restart the old plan serves no more. What
+ * an order began is the caller's to repeat. */
+void proj_table_read_again(proj *p, const weir_ltable *t)
+{
+    for (size_t i = 0; i < p->nmodels; i++) {
+        proj_model *m = p->models[i];
+        if (m->plan && !weir_bound_uses(&m->bound, t, -1)) {
+            continue;
+        }
+        m->read_again = m->read_again || m->phase == PROJ_CHECKING;
+        if (m->phase == PROJ_REFUSED && m->order == 0) {
+            drop(m);
+            p->refresh = true;
+        }
+    }
 }
 
 /* --- orders

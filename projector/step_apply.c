@@ -184,6 +184,14 @@ static weir_rc end_early(proj *p, outcome *o, weir_error *err)
     return tx ? end_inside(p, err) : end_at_boundary(p, p->position, err);
 }
 
+static void told_again(proj *p)
+{
+    const weir_ltable *t = NULL;
+    for (int i = 0; (t = weir_apply_table(&p->ap, p->ev.rel, i)); i++) {
+        proj_table_read_again(p, t);
+    }
+}
+
 /* One piece of a range. Copied rows are true wherever one stops among them. */
 static weir_rc range_some(proj *p, outcome *o, weir_error *err)
 {
@@ -195,6 +203,9 @@ static weir_rc range_some(proj *p, outcome *o, weir_error *err)
                   (unsigned long long)(p->ap.swept - before));
     }
     p->ranging = !done;
+    if (rc == WEIR_OK && done && p->ev.new_row.n == 0) { /* no upper bound: the table's last */
+        told_again(p);
+    }
     return rc != WEIR_OK || done ? rc : end_early(p, o, err);
 }
 

@@ -89,5 +89,7 @@ WEIR_MUST_CHECK weir_rc weir_apply_range(weir_apply *ap, const weir_ev *ev, size
  * range that is done. */
 WEIR_MUST_CHECK weir_rc weir_apply_chunk_end(weir_apply *ap, weir_error *err);
 void weir_apply_range_reset(weir_apply *ap); /* the state was discarded under a range */
+/* The i-th table that is kept of a relation; NULL: there are no more. */
+const weir_ltable *weir_apply_table(weir_apply *ap, uint32_t rel, int i);
 
 #endif

@@ -294,3 +294,9 @@ void weir_apply_range_reset(weir_apply *ap)
     ap->range_at.n = 0;
     ap->range_forget = ap->range_end = false;
 }
+
+const weir_ltable *weir_apply_table(weir_apply *ap, uint32_t rel, int i)
+{
+    const weir_relmap *m = weir_apply_map(ap, rel);
+    return m && i < m->n ? m->tables[i].t : NULL;
+}

@@ -233,14 +233,13 @@ static bool root_is(weir_an *an, const weir_an_occ *o, const int *cols, int n)
     for (int i = 0; i < n; i++) {
         const weir_cat_col *c = weir_an_col(o, cols[i]);
         if (!c->not_null || !weir_type_keyable(c->type) || c->nondeterministic) {
-            return weir_an_refuse(
-                an, o->location,
-                c->not_null
-                    ? "keys are integers, text, uuid, dates, times, booleans, enums, numeric(p,s)"
-                    : "declare the column NOT NULL",
-                "key column " WEIR_SLICE_FMT "." WEIR_SLICE_FMT " %s", WEIR_SLICE_ARG(o->o.alias),
-                WEIR_SLICE_ARG(c->name),
-                c->not_null ? "has a type that cannot be a key" : "may be NULL");
+            return weir_an_refuse(an, o->location,
+                                  c->not_null ? "keys are integers, text, uuid, dates, timestamps, "
+                                                "booleans, enums, numeric(p,s)"
+                                              : "declare the column NOT NULL",
+                                  "key column " WEIR_SLICE_FMT "." WEIR_SLICE_FMT " %s",
+                                  WEIR_SLICE_ARG(o->o.alias), WEIR_SLICE_ARG(c->name),
+                                  c->not_null ? "has a type that cannot be a key" : "may be NULL");
         }
     }
     an->root = o->index;

@@ -82,6 +82,37 @@ static void test_values_columns_and_labels(void **state)
                "COMMIT");
 }
 
+static int64_t generation_before;
+
+static bool serves_a_new_plan(void *arg)
+{
+    return sys_model_generation(arg, "item_view") > generation_before &&
+           strcmp(sys_model_state(arg, "item_view", NULL), "ready") == 0;
+}
+
+/* The column that came back has another place, so there is another plan; a deploy builds it before
+ * the bridge has had the rows read. Refused for that, it is tried again when they are. */
+static void test_built_before_rows_are_read(void **state)
+{
+    (void)state;
+    sys *s = &app;
+    weir_error err;
+    generation_before = sys_model_generation(s, "item_view");
+    weir_pg *open = sys_connect(s); /* no crawl reads before this is over */
+    assert_rc(WEIR_OK, weir_pg_script(open, "BEGIN; SELECT pg_current_xact_id()", &err), &err);
+    sys_sql(s, "BEGIN; ALTER TABLE item DROP n; ALTER TABLE item ADD n int DEFAULT 5; "
+               "UPDATE item SET a = 'late' WHERE id = 7; COMMIT");
+    sys_put(s, "read-models/day_view.sql",
+            "-- @key id, at\nSELECT d.id, d.at, d.v, d.id + 1 AS next FROM day d\n");
+    assert_int_equal(0, sys_weir(s, "deploy", s->app.dir, "--no-wait", NULL));
+    sys_log_has(s, "projector", "PROJ-REBUILD-REFUSED model=item_view", SOON_MS);
+    weir_pg_close(open);
+    sys_await_verify(s, SOON_MS, "rows that came after the comparison");
+    sys_await(s, serves_a_new_plan, s, SOON_MS, "the refused build to be tried again");
+    (void)kill(sys_pid(s, "projector"), SIGKILL);
+    sys_await_verify(s, SOON_MS, "the new plan behind a restart");
+}
+
 /* What was found while the bridge was away is found when it is back. */
 static void test_while_the_bridge_is_away(void **state)
 {
@@ -157,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_partitions),
         cmocka_unit_test(test_values_columns_and_labels),
+        cmocka_unit_test(test_built_before_rows_are_read),
         cmocka_unit_test(test_while_the_bridge_is_away),
         cmocka_unit_test(test_a_table_made_anew),
         cmocka_unit_test(test_renamed_and_a_further_column),
