@@ -149,12 +149,11 @@ static void on_collision(wsvc_service *s, wsvc_job *j)
             wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key);
         if (lesson == WSVC_LESSON_NEW) {
             tell(t->command, j->out.collision);
-            tidy(s, j->out.collision);
             wsvc_pool_each(s->pool, compute_keys, &all);
         } else if (lesson == WSVC_LESSON_KNOWN && lock) {
-            tidy(s, j->out.collision);
             block = &key;
         }
+        tidy(s, j->out.collision);
     }
     compute_keys(&all, j);
     if (!block && !(lock && j->tries < VAGUE_TRIES)) {

@@ -335,7 +335,8 @@ static void test_sessions_spell_otherwise(void **state)
     synctest_sql(t->b, "UPDATE moments SET v = 'older than the delete'");
     synctest_sql(t->a, "SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'; SET intervalstyle = "
                        "'iso_8601'; SET extra_float_digits = -5; SET bytea_output = 'escape'; "
-                       "DELETE FROM moments WHERE at < '2024-01-02 00:00+00'; TRUNCATE audited");
+                       "DELETE FROM moments WHERE at < '2024-01-02 00:00+00'; TRUNCATE audited; "
+                       "RESET ALL");
     synctest_start(t);
     synctest_equal(t, "moments audited");
     synctest_until(t, t->a,
