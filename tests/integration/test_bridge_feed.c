@@ -15,7 +15,8 @@
 
 static int setup(void **state)
 {
-    *state = bridgetest_new(WEIR_BIN_DIR, "log_keep_ms = 0\n");
+    *state = bridgetest_new(WEIR_BIN_DIR,
+                            "log_keep_ms = 5s\n"); /* readers without a name keep nothing */
     return *state ? 0 : -1;
 }
 
@@ -218,7 +219,7 @@ static void acknowledged_frames_are_forgotten(void **state)
     weir_feed_reply r = fetch(t, "slow", NULL, 0);
     assert_true(r.ok && r.nframes > 0); /* kept for the slow one */
     assert_true(ack(t, "slow", t->f.at.at).ok);
-    assert_true(wait_until(log_is_short, &t->b, 10000));
+    assert_true(wait_until(log_is_short, &t->b, 20000));
     weir_feed_reply s = subscribe(t, "late", WEIR_START_EARLIEST);
     assert_true(s.ok && !s.complete);
     weir_feed_pos zero = {{1, 0}, 0};
