@@ -385,6 +385,12 @@ static bool drained(void *arg)
 
 /* Each key in one of five ways, from many clients and through two services, while connections break
  * and services are killed: executed once, and not lost when it was acknowledged. */
+static bool half_done(void *arg)
+{
+    (void)arg;
+    return wt_number(count("every-%")) > KEYS / 2;
+}
+
 static void once_in_every_way(void **state)
 {
     (void)state;
@@ -405,6 +411,7 @@ static void once_in_every_way(void **state)
     wt_kill_backends("LIKE 'weir-write%'", 0.3, 1500);
     fixture_kill9(other.proc);
     wt_kill_backends("LIKE 'weir-write%'", 0.3, 500);
+    fixture_wait(&wt_fx, half_done, NULL, 30000, "half of the keys to be executed");
     atomic_store(&stop, true);
     int n = 0, done = 0;
     for (int i = 0; i < CLIENTS; i++) {
