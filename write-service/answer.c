@@ -110,7 +110,7 @@ static int64_t again_after_ms(const wsvc_job *j)
 }
 
 /* Once for a while: what is kept in order from now on, and by what. */
-static void tell(const wsvc_command *c, const char *collision)
+static void tell(const wsvc_command *c, const wsvc_collision *collision)
 {
     const wsvc_rules *r = &c->rules;
     if (r->npaths > 0 && collision) {
@@ -119,16 +119,6 @@ static void tell(const wsvc_command *c, const char *collision)
                   (int)u->path_n, u->path);
     } else {
         WEIR_INFO("WSVC-CONTENDED", "command=%s all of its calls are kept in order", c->call.name);
-    }
-}
-
-/* Groups that waited for the row have left versions behind that are dear to pass. */
-static void tidy(wsvc_service *s, const char *collision)
-{
-    char table[140];
-    wsvc_rules_table(collision, table, sizeof table);
-    if (table[0]) {
-        wsvc_watch_tidy(s->watch, table);
     }
 }
 
@@ -145,15 +135,18 @@ static void on_collision(wsvc_service *s, wsvc_job *j)
     bool vague = !j->out.collision && (lock ? j->tries < tries : !j->serializable);
     j->watched = j->watched && !vague;
     if (!vague) {
-        wsvc_lesson lesson =
-            wsvc_rules_learn(rules, j->body, j->out.collision, &j->keys, all.now_ms, &key);
+        wsvc_collision *had = wsvc_collision_new(j->out.collision);
+        wsvc_lesson lesson = wsvc_rules_learn(rules, j->body, had, &j->keys, all.now_ms, &key);
         if (lesson == WSVC_LESSON_NEW) {
-            tell(t->command, j->out.collision);
+            tell(t->command, had);
             wsvc_pool_each(s->pool, compute_keys, &all);
         } else if (lesson == WSVC_LESSON_KNOWN && lock) {
             block = &key;
         }
-        tidy(s, j->out.collision);
+        if (had) { /* groups that waited for the row have left versions that are dear to pass */
+            wsvc_watch_tidy(s->watch, had->table);
+        }
+        wsvc_collision_free(had);
     }
     compute_keys(&all, j);
     if (!block && !(lock && j->tries < VAGUE_TRIES)) {

@@ -165,20 +165,14 @@ static bool match_value(void *arg, weir_slice path, weir_slice value)
     return true;
 }
 
-static weir_slice text_at(const json_t *pair, size_t i)
-{
-    const json_t *v = json_array_get(pair, i);
-    return weir_slice_of(json_string_value(v), json_string_length(v));
-}
-
 /* The first column of the row whose value stands in the body. false: none does. */
-static bool learn_paths(wsvc_rules *r, weir_slice body, uint64_t table, const json_t *row,
+static bool learn_paths(wsvc_rules *r, weir_slice body, uint64_t table, const wsvc_collision *row,
                         int64_t until_ms, wsvc_key *key, bool *added)
 {
-    for (size_t i = 0; i < json_array_size(row); i++) {
-        const json_t *pair = json_array_get(row, i);
-        weir_slice value = text_at(pair, 1);
-        match m = {r, value, table, weir_hash64(text_at(pair, 0)), until_ms, false, false};
+    for (size_t i = 0; i < row->ncolumns; i++) {
+        weir_slice value = wsvc_collision_value(row, i);
+        match m = {r,        value, table, weir_hash64(wsvc_collision_column(row, i)),
+                   until_ms, false, false};
         if (value.n > 0) {
             wsvc_walk(body, match_value, &m);
         }
@@ -218,30 +212,26 @@ static wsvc_lesson learn_whole(wsvc_rules *r, const wsvc_keys *had, int64_t now_
     return hot ? WSVC_LESSON_SETTLING : WSVC_LESSON_NEW;
 }
 
-wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collision,
+wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const wsvc_collision *collision,
                              const wsvc_keys *had, int64_t now_ms, wsvc_key *key)
 {
-    json_t *doc = collision ? json_loads(collision, 0, NULL) : NULL;
-    const char *name = json_string_value(json_object_get(doc, "table"));
-    const json_t *row = json_object_get(doc, "row");
     wsvc_lesson lesson;
     drop_old(r, now_ms);
-    if (!name || json_array_size(row) == 0) {
+    if (!collision || collision->ncolumns == 0) {
         lesson = learn_whole(r, had, now_ms, key);
     } else {
-        uint64_t table = domain('t', weir_slice_z(name));
+        uint64_t table = domain('t', weir_slice_z(collision->table));
         int64_t until_ms = now_ms + WSVC_RULES_LIFE_MS;
-        const json_t *first = json_array_get(row, 0);
-        *key = (wsvc_key){table, value_of(weir_hash64(text_at(first, 0)), text_at(first, 1))};
+        *key = (wsvc_key){table, value_of(weir_hash64(wsvc_collision_column(collision, 0)),
+                                          wsvc_collision_value(collision, 0))};
         bool added = false;
-        bool named = learn_paths(r, body, table, row, until_ms, key, &added);
+        bool named = learn_paths(r, body, table, collision, until_ms, key, &added);
         lesson = WSVC_LESSON_KNOWN;
         if (!wsvc_keys_cover(had, *key)) {
             added = named ? added : learn_always(r, key, now_ms);
             lesson = added ? WSVC_LESSON_NEW : WSVC_LESSON_SETTLING;
         }
     }
-    json_decref(doc);
     if (lesson == WSVC_LESSON_NEW) {
         r->learned_ms = now_ms;
         if (r->watch_from_ms == INT64_MAX || r->watch_from_ms <= now_ms) {
@@ -253,16 +243,4 @@ wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collisi
         lesson = WSVC_LESSON_SETTLING;
     }
     return lesson;
-}
-
-void wsvc_rules_table(const char *collision, char *out, size_t size)
-{
-    json_t *doc = collision ? json_loads(collision, 0, NULL) : NULL;
-    const char *name = json_string_value(json_object_get(doc, "table"));
-    size_t n = name ? strlen(name) : size;
-    out[0] = '\0';
-    if (n < size) {
-        memcpy(out, name, n + 1);
-    }
-    json_decref(doc);
 }

@@ -16,6 +16,7 @@
 #define WEIR_WRITE_RULES_H
 
 #include "libweir/base/slice.h"
+#include "write-service/collision.h"
 #include "write-service/heat.h"
 #include "write-service/key.h"
 #include "write-service/walk.h"
@@ -68,12 +69,8 @@ typedef enum wsvc_lesson {
     WSVC_LESSON_KNOWN     /* the job held *key: who holds the row is not one of ours */
 } wsvc_lesson;
 
-/* collision: the wrapper's {"table": …, "row": [["column", "value"]…]}, or NULL. had: what the job
- * held. */
-wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const char *collision,
+/* collision: what the wrapper tells of one (collision.h), or NULL. had: what the job held. */
+wsvc_lesson wsvc_rules_learn(wsvc_rules *r, weir_slice body, const wsvc_collision *collision,
                              const wsvc_keys *had, int64_t now_ms, wsvc_key *key);
-
-/* The table a collision names, into out; "": none, or its name is too long. */
-void wsvc_rules_table(const char *collision, char *out, size_t size);
 
 #endif

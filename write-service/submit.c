@@ -49,12 +49,7 @@ static const char *repeated(const weir_http_req *req)
     static const char *const names[] = {"Idempotency-Key", "If-Match",        "Weir-Begin-Within",
                                         "Weir-Priority",   "Weir-Not-Before", "Weir-Ordering-Key",
                                         "Weir-Deadline",   "Weir-Callback"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (weir_http_header(req, names[i]) && weir_http_header_repeated(req, names[i])) {
-            return names[i];
-        }
-    }
-    return NULL;
+    return weir_http_header_twice(req, names, sizeof names / sizeof names[0]);
 }
 
 bool wsvc_submit_headers(wsvc_service *s, weir_http_req *req, const char *other_type)

@@ -92,8 +92,9 @@ const char *weir_http_method(const weir_http_req *req);
 const char *
 weir_http_path(const weir_http_req *req); /* without query; percent-encoding as received */
 const char *weir_http_header(const weir_http_req *req, const char *name); /* NULL when absent */
-/* Was it sent more than once? weir_http_header gives one of them. */
-bool weir_http_header_repeated(const weir_http_req *req, const char *name);
+/* Which of names, 32 at most, was sent more than once (weir_http_header gives one of them)? NULL:
+ * none. */
+const char *weir_http_header_twice(const weir_http_req *req, const char *const *names, size_t n);
 const char *weir_http_query(const weir_http_req *req,
                             const char *name); /* percent-decoded; NULL when absent */
 weir_slice weir_http_body(const weir_http_req *req);

@@ -316,31 +316,39 @@ const char *weir_http_header(const weir_http_req *req, const char *name)
     return MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, name);
 }
 
-typedef struct occurrences {
-    const char *name;
+typedef struct census {
+    const char *const *names;
     size_t n;
-} occurrences;
+    uint32_t seen;
+    const char *twice;
+} census;
 
 static enum MHD_Result count_one(void *arg, enum MHD_ValueKind kind, const char *name,
                                  const char *value)
 {
-    occurrences *o = arg;
+    census *c = arg;
     (void)kind;
     (void)value;
-    o->n += strcasecmp(name, o->name) == 0;
-    return MHD_YES;
+    for (size_t i = 0; i < c->n; i++) {
+        if ((name[0] | 0x20) == (c->names[i][0] | 0x20) && strcasecmp(name, c->names[i]) == 0) {
+            uint32_t bit = UINT32_C(1) << i;
+            c->twice = c->seen & bit ? c->names[i] : c->twice;
+            c->seen |= bit;
+        }
+    }
+    return c->twice ? MHD_NO : MHD_YES;
 }
 
-bool weir_http_header_repeated(const weir_http_req *req, const char *name)
+const char *weir_http_header_twice(const weir_http_req *req, const char *const *names, size_t n)
 {
-    occurrences o = {name, 0};
+    census c = {.names = names, .n = n};
     for (size_t i = 0; !req->conn && i < req->foreign.nheaders; i++) {
-        (void)count_one(&o, MHD_HEADER_KIND, req->foreign.headers[i].name, NULL);
+        (void)count_one(&c, MHD_HEADER_KIND, req->foreign.headers[i].name, NULL);
     }
     if (req->conn) {
-        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, count_one, &o);
+        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, count_one, &c);
     }
-    return o.n > 1;
+    return c.twice;
 }
 
 const char *weir_http_query(const weir_http_req *req, const char *name)

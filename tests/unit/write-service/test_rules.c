@@ -21,11 +21,20 @@ static bool share(const wsvc_keys *a, const wsvc_keys *b)
     return false;
 }
 
+static wsvc_lesson learn_had(wsvc_rules *r, const char *body, const char *collision,
+                             const wsvc_keys *had, int64_t now_ms, wsvc_key *key)
+{
+    wsvc_collision *c = wsvc_collision_new(collision);
+    wsvc_lesson lesson = wsvc_rules_learn(r, weir_slice_z(body), c, had, now_ms, key);
+    wsvc_collision_free(c);
+    return lesson;
+}
+
 static wsvc_lesson learn(wsvc_rules *r, const char *body, const char *collision, int64_t now_ms,
                          wsvc_key *key)
 {
     wsvc_keys had = keys(r, body, now_ms);
-    return wsvc_rules_learn(r, weir_slice_z(body), collision, &had, now_ms, key);
+    return learn_had(r, body, collision, &had, now_ms, key);
 }
 
 static bool note_path(void *arg, weir_slice path, weir_slice value)
@@ -65,8 +74,7 @@ static void a_field_names_the_row(void **state)
     assert_int_equal(learn(&order, body, row, 12, &key), WSVC_LESSON_SETTLING);
     /* One of the same group, whose keys are older than the lesson, teaches nothing new. */
     wsvc_keys none = {.n = 0};
-    assert_int_equal(wsvc_rules_learn(&order, weir_slice_z(body), row, &none, 40, &key),
-                     WSVC_LESSON_SETTLING);
+    assert_int_equal(learn_had(&order, body, row, &none, 40, &key), WSVC_LESSON_SETTLING);
     /* Another command that names the same row shares the key. */
     assert_int_equal(learn(&restock, "{\"sku\":\"A\"}",
                            "{\"table\":\"products\",\"row\":[[\"sku\",\"A\"]]}", 12, &key),
