@@ -2,8 +2,11 @@
  * left. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "libweir/io/listen.h"
 #include "tests/support/check.h"
 #include "tests/support/fixture.h"
 
@@ -91,11 +94,52 @@ static void a_wait_that_fails_says_what_for(void **state)
     assert_false(weir_wait_until(never, NULL, 10, "what never comes (this line is expected)"));
 }
 
-static void ports_are_free(void **state)
+/* Whether another process could have it. */
+static bool others_can_take(int port)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(fixture_take_port(port) ? 0 : 1);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(pid, waitpid(pid, &status, 0));
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void a_port_is_given_once(void **state)
 {
     (void)state;
-    int a = fixture_free_port();
-    assert_true(a > 1023 && a < 65536);
+    enum { N = 200 };
+    int ports[N];
+    for (int i = 0; i < N; i++) {
+        ports[i] = fixture_free_port();
+        assert_true(ports[i] > 1023 && ports[i] < 65536);
+        assert_false(fixture_take_port(ports[i]));
+    }
+    assert_false(others_can_take(ports[0]));
+    assert_false(others_can_take(ports[N - 1]));
+    qsort(ports, N, sizeof *ports, by_number);
+    for (int i = 1; i < N; i++) {
+        assert_true(ports[i - 1] < ports[i]);
+    }
+}
+
+static void a_port_in_use_is_not_given(void **state)
+{
+    (void)state;
+    weir_error err;
+    int fd = -1, port = 0;
+    assert_rc(WEIR_OK, weir_listen_tcp(&(weir_listen){"127.0.0.1", 0, false}, &fd, &port, &err),
+              &err);
+    assert_false(fixture_take_port(port));
+    (void)close(fd);
 }
 
 int main(void)
@@ -104,7 +148,8 @@ int main(void)
         cmocka_unit_test(postgres_is_set_up_for_decoding),
         cmocka_unit_test(programs_are_killed_and_restarted),
         cmocka_unit_test(a_wait_that_fails_says_what_for),
-        cmocka_unit_test(ports_are_free),
+        cmocka_unit_test(a_port_is_given_once),
+        cmocka_unit_test(a_port_in_use_is_not_given),
     };
     return cmocka_run_group_tests_name("fixture", tests, open_all, close_all);
 }

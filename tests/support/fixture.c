@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -317,16 +318,87 @@ void fixture_need(const fixture *f)
     skip();
 }
 
-int fixture_free_port(void)
+/* --- ports ------------------------------------------------------------------------------------ */
+
+enum { PORTS_FROM = 10000, PORTS_TO = 65536, PORTS_ENOUGH = 4000 };
+
+/* What the kernel does not give to connections, and to whoever asks for any port. */
+static void ports_apart(int *from, int *to)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof addr;
+    int first = 32768, last = 60999;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (file) {
+        if (fscanf(file, "%d %d", &first, &last) != 2) {
+            print_error("cannot read the kernel's range of ports\n");
+        }
+        (void)fclose(file);
+    }
+    *from = PORTS_FROM;
+    *to = first;
+    if (*to - *from < PORTS_ENOUGH) {
+        *from = last + 1;
+        *to = PORTS_TO;
+    }
+    if (*to - *from < PORTS_ENOUGH) { /* it takes nearly all: at least tests keep apart */
+        *from = PORTS_FROM;
+    }
+}
+
+/* A name that one socket at a time can have, within the same network as the port; it goes with the
+ * process, whichever way that ends. */
+static int port_lock(int port)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int n = snprintf(addr.sun_path + 1, sizeof addr.sun_path - 1, "weir-test-port-%d", port);
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (bind(fd, (struct sockaddr *)(void *)&addr, len) != 0) {
+        assert_int_equal(errno, EADDRINUSE);
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* On every address: a service may listen on any of them. */
+static bool port_is_free(int port)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    bool ok = bind(fd, (struct sockaddr *)(void *)&addr, sizeof addr) == 0;
     (void)close(fd);
-    return ntohs(addr.sin_port);
+    return ok;
+}
+
+bool fixture_take_port(int port)
+{
+    int lock = port_lock(port);
+    if (lock >= 0 && !port_is_free(port)) {
+        (void)close(lock);
+        return false;
+    }
+    return lock >= 0; /* and stays open */
+}
+
+int fixture_free_port(void)
+{
+    static int from, to, next;
+    if (next == 0) { /* tests that start at once should not try the same ones */
+        ports_apart(&from, &to);
+        uint64_t seed = (uint64_t)weir_wall_us() ^ (uint64_t)getpid() << 32;
+        next = from + (int)(weir_test_random(&seed) % (uint64_t)(to - from));
+    }
+    for (int tries = to - from; tries > 0; tries--) {
+        int port = next;
+        next = next + 1 < to ? next + 1 : from;
+        if (fixture_take_port(port)) {
+            return port;
+        }
+    }
+    fail_msg("no port between %d and %d is free", from, to);
+    return 0;
 }
 
 /* --- SQL -------------------------------------------------------------------------------------- */

@@ -62,8 +62,12 @@ bool weir_wait_until(bool (*cond)(void *arg), void *arg, int64_t ms, const char 
 /* The same; on the deadline prints the tails of all logs and fails the test. */
 void fixture_wait(fixture *f, bool (*cond)(void *arg), void *arg, int64_t ms, const char *what);
 
-/* A TCP port on 127.0.0.1 that was free a moment ago. */
+/* A free TCP port that is this process' own for as long as it lives: no second call gives it, here
+ * or in a test that runs beside, nor does the kernel to a connection. So a service that was killed
+ * finds its port free when it starts again. */
 int fixture_free_port(void);
+/* Makes a port this process' own as above; false where somebody has it or listens on it. */
+bool fixture_take_port(int port);
 
 /* SQL as superuser in database postgres; an error fails the test with the server's text. */
 void fixture_sql(fixture *f, const char *sql);
