@@ -3,21 +3,18 @@
  *
  * WEIR_CRAWL_RUNS=200 makes it long, WEIR_CRAWL_SEED repeats a run.
  */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "libweir/base/clock.h"
 #include "libweir/base/thread.h"
+#include "tests/support/check.h"
 #include "tests/support/fixture.h"
 #include "tests/support/pgapply.h"
 
-enum { WRITERS = 3, RUNS = 3, KEYS = 300, COPY_MS = 60000 };
+enum { WRITERS = 3, RUNS = 3, KEYS = 300, COPY_MS = 60000, LOOK_MS = 1500 };
 
 static fixture fx;
 static weir_pg *target;
@@ -286,10 +283,7 @@ static void copy_with_kills(fixture_proc *p, uint64_t *rnd, int kills)
         fixture_kill9(p);
         assert_true(fixture_restart(p));
     }
-    if (!wait_until(has_ended, p, COPY_MS)) {
-        fixture_tail(p, 20);
-        fail_msg("the copy does not end");
-    }
+    fixture_wait(&fx, has_ended, p, COPY_MS, "the copy to end");
     if (!is_copied()) {
         fixture_tail(p, 20);
         fail_msg("the copy failed");
@@ -337,7 +331,7 @@ static void one_run(uint64_t seed)
     bool hold = below(&rnd, 2);
     if (hold) {
         hold_commits(true);
-        fixture_wait(&fx, somebody_is_held, NULL, 10000, "a commit that waits for the standby");
+        fixture_wait(&fx, somebody_is_held, NULL, 30000, "a commit that waits for the standby");
     }
     /* P0: what is in the stream up to here nobody will see again. */
     if (pgapply_run(&ap, true, &err) != WEIR_OK) {
@@ -383,38 +377,75 @@ static void equals_after_catching_up(void **state)
     }
 }
 
+/* The last statement of this test's session has got as far as it gets: held, or over. */
+static bool is_settled(void *arg)
+{
+    return strcmp(
+               fixture_sql_value(
+                   &fx, weir_arena_printf(fx.a,
+                                          "SELECT count(*) > 0 FROM pg_stat_activity WHERE query "
+                                          "= %s AND (wait_event = 'SyncRep' OR state = 'idle')",
+                                          weir_pg_literal(fx.a, weir_slice_z(arg)))),
+               "t") == 0;
+}
+
+/* Leaves an insert that is committed in the log and that nobody sees yet. */
+static void hold_a_row(weir_pg *held)
+{
+    weir_error err;
+    const weir_pg_rows *row = NULL;
+    hold_commits(true);
+    /* The setting takes a moment to be everywhere: sooner or later one of these is held. */
+    int64_t until = weir_mono_ms() + INT64_C(20000) * weir_test_timeout_x();
+    for (int i = 0; weir_mono_ms() < until; i++) {
+        char *sql = weir_arena_printf(fx.a, "INSERT INTO a VALUES (%d, 1, 'held')", 90000 + i);
+        assert_int_equal(weir_pg_stream_start(held, sql, 0, NULL, &err), WEIR_OK);
+        fixture_wait(&fx, is_settled, sql, 20000, "an insert to be held, or over");
+        if (somebody_is_held(NULL)) {
+            return;
+        }
+        assert_int_equal(weir_pg_stream_next(held, &row, &err), WEIR_E_EOF);
+    }
+    fail_msg("no commit is held");
+}
+
+/* The barrier asks again and again, each time with this. */
+static bool waits_at_the_barrier(void *arg)
+{
+    (void)arg;
+    return strcmp(fixture_sql_value(&fx, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query "
+                                         "LIKE 'SELECT pg\\_snapshot\\_xmin%'"),
+                  "t") == 0;
+}
+
 /* A row whose commit is in the stream before P0 and not yet visible: only the barrier saves it. */
-static const char *held_row(const char *program)
+static const char *held_row(const char *program, bool barrier)
 {
     uint64_t rnd = seed0 | 1;
     weir_error err;
     weir_pg *pg = connect(fx.pg.uri);
     weir_pg *held = connect(fx.pg.uri);
     pgapply ap = {.source = pg, .target = target, .slot = "crawl", .publication = "crawl"};
-    begin_run(&rnd);
-    hold_commits(true);
-    /* The setting takes a moment to be everywhere: one of these inserts is held. */
     const weir_pg_rows *row = NULL;
-    for (int i = 0; i < 100; i++) {
-        char sql[80];
-        (void)snprintf(sql, sizeof sql, "INSERT INTO a VALUES (%d, 1, 'held')", 90000 + i);
-        assert_int_equal(weir_pg_stream_start(held, sql, 0, NULL, &err), WEIR_OK);
-        if (wait_until(somebody_is_held, NULL, 200)) {
-            break;
-        }
-        assert_int_equal(weir_pg_stream_next(held, &row, &err), WEIR_E_EOF);
-    }
-    assert_true(somebody_is_held(NULL));
+    begin_run(&rnd);
+    hold_a_row(held);
     assert_int_equal(pgapply_run(&ap, true, &err), WEIR_OK);
     fixture_proc *p = start_copy(program, 20, 2, 0);
-    bool ended = wait_until(has_ended, p, 1500);
+    if (barrier) {
+        fixture_wait(&fx, waits_at_the_barrier, NULL, 30000, "the copy to come to its barrier");
+        assert_false(wait_until(has_ended, p, LOOK_MS));
+    } else {
+        /* All of it while the row cannot be seen, however long that takes. */
+        fixture_wait(&fx, has_ended, p, COPY_MS, "the copy to end");
+    }
+    assert_true(somebody_is_held(NULL));
     hold_commits(false);
     copy_with_kills(p, &rnd, 0);
     assert_int_equal(weir_pg_stream_next(held, &row, &err), WEIR_E_EOF);
     catch_up(&ap);
     const char *table = differs();
     print_message("%s: ended %s the held commit became visible; differs: %s\n", program,
-                  ended ? "before" : "after", table[0] ? table : "nothing");
+                  barrier ? "after" : "before", table[0] ? table : "nothing");
     weir_pg_close(held);
     weir_pg_close(pg);
     return table;
@@ -424,8 +455,8 @@ static void the_barrier_is_needed(void **state)
 {
     (void)state;
     fixture_need(&fx);
-    assert_string_equal(held_row("crawl-driver"), "");
-    assert_string_equal(held_row("crawl-no-barrier"), "a");
+    assert_string_equal(held_row("crawl-driver", true), "");
+    assert_string_equal(held_row("crawl-no-barrier", false), "a");
 }
 
 int main(void)
