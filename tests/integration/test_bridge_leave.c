@@ -186,11 +186,11 @@ static void those_who_leave_are_let_go(void **state)
         weir_thread_join(threads[i]);
         assert_int_equal(who[i].refused, 0);
     }
-    if (!wait_until(are_back, &back, SOON_MS)) {
+    if (!weir_wait_until(are_back, &back, SOON_MS, "the descriptors to be given back")) {
         fail_msg("%zu descriptors before, %zu after %d connections that left", back.before,
                  descriptors(t), LEAVERS * ROUNDS);
     }
-    assert_true(wait_until(nothing_is_parked, &t->b, SOON_MS));
+    assert_true(weir_wait_until(nothing_is_parked, &t->b, SOON_MS, "no fetch to be parked"));
     bridgetest_sql(t, "UPDATE a SET v = 'y' WHERE id = 7");
     bridgetest_expect(t, "U public.a id=7 v=y\nC\n");
     assert_int_equal(bridgeproc_stop(&t->b), 0);
@@ -238,7 +238,7 @@ static bool row_for_all(bridgetest *t, const weir_buf *asks, silent *s)
         assert_true(s->fds[i] >= 0);
         rawhttp_say(s->fds[i], asks->p, asks->n);
     }
-    assert_true(wait_until(are_parked, &all, SOON_MS));
+    assert_true(weir_wait_until(are_parked, &all, SOON_MS, "all fetches to be parked"));
     int64_t before_kib = bridgeproc_rss_max_kib(&t->b);
     char sql[100];
     (void)snprintf(sql, sizeof sql, "UPDATE a SET v = repeat('y', %d) WHERE id = 9", LARGE_BYTES);

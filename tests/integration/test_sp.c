@@ -330,7 +330,8 @@ static void a_deaf_peer_is_left(void **state)
     assert_int_equal(w->last_rc, WEIR_E_CONN);
     (void)close(deaf);
     (void)unlink(url.path);
-    assert_true(wait_until(has_nothing_to_say, w, 5000));
+    assert_true(
+        weir_wait_until(has_nothing_to_say, w, 5000, "the client to count its peer as down"));
     w->park = false;
     serve(w, 4, 1 << 20);
     ask(w, WEIR_SLICE_LIT("four"), 20000);
@@ -367,7 +368,8 @@ static void a_peer_that_speaks_otherwise_is_left(void **state)
         assert_true(fd >= 0);
         assert_int_equal(send(fd, says[i].p, says[i].n, MSG_NOSIGNAL), says[i].n);
         (void)shutdown(fd, SHUT_WR);
-        assert_true(wait_until(has_nothing_to_say, w, 5000));
+        assert_true(
+            weir_wait_until(has_nothing_to_say, w, 5000, "the client to count its peer as down"));
         (void)close(fd);
         (void)close(listening);
         (void)unlink(url.path);

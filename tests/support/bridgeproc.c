@@ -11,6 +11,7 @@
 #include "libweir/base/clock.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/io/sp_client.h"
+#include "tests/support/check.h"
 #include "tests/support/pgserver.h"
 
 bool bridgeproc_init(bridgeproc *b, const char *bin_dir, const char *pg_uri, const char *extra)
@@ -113,7 +114,7 @@ bool bridgeproc_wait_state(bridgeproc *b, const char *state, int64_t ms)
 {
     state_wait w = {.b = b};
     (void)snprintf(w.pattern, sizeof w.pattern, "\"slot\":{\"state\":\"%s\"", state);
-    return wait_until(in_state, &w, ms);
+    return wait_until(in_state, &w, ms * weir_test_timeout_x());
 }
 
 static bool has_status(void *arg)
@@ -126,7 +127,7 @@ static bool has_status(void *arg)
 
 bool bridgeproc_wait_answer(bridgeproc *b, int64_t ms)
 {
-    return wait_until(has_status, b, ms);
+    return wait_until(has_status, b, ms * weir_test_timeout_x());
 }
 
 static bool ended(void *arg)
@@ -146,7 +147,7 @@ int bridgeproc_stop(bridgeproc *b)
         return -1;
     }
     (void)kill(b->pid, SIGTERM);
-    if (!wait_until(ended, b, 12000)) {
+    if (!wait_until(ended, b, INT64_C(12000) * weir_test_timeout_x())) {
         bridgeproc_kill(b);
         return -1;
     }
@@ -403,7 +404,7 @@ static bool take(feedlines *f, const weir_feed_reply *r)
 
 bool feedlines_until(feedlines *f, uint64_t lsn, int64_t ms)
 {
-    int64_t end = weir_mono_ms() + ms;
+    int64_t end = weir_mono_ms() + ms * weir_test_timeout_x();
     weir_arena *a = weir_arena_new(0);
     bool ok = true;
     while (ok && (f->at.at.lsn < lsn || weir_cursor_cmp(f->at.at, f->head) < 0)) {

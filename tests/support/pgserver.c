@@ -13,6 +13,7 @@
 
 #include "libweir/base/clock.h"
 #include "libweir/io/pg.h"
+#include "tests/support/check.h"
 
 static const char *bindir(void)
 {
@@ -120,7 +121,7 @@ bool pgserver_restart(pgserver *s)
         _exit(127);
     }
     s->pid = pid;
-    if (!wait_until(answers, s, 20000)) {
+    if (!wait_until(answers, s, INT64_C(20000) * weir_test_timeout_x())) {
         (void)fprintf(stderr, "PostgreSQL did not start; see %s/log\n", s->dir);
         return false;
     }
