@@ -7,6 +7,7 @@
 #include "cli/args.h"
 #include "cli/command.h"
 #include "cli/database.h"
+#include "cli/report.h"
 #include "libweir/base/str.h"
 #include "libweir/codec/dockey.h"
 #include "libweir/codec/json.h"
@@ -178,6 +179,9 @@ static weir_rc fill_scratch(cli_app *app, cli_database *db, weir_error *err)
     }
     dep_report_init(&r, app->a, false);
     weir_rc rc = dep_schema_only(db->pg, &app->s, app->dir, &r, err);
+    if (rc != WEIR_OK) {
+        cli_report_print(&r);
+    }
     dep_report_fini(&r);
     return rc;
 }

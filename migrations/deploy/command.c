@@ -16,6 +16,7 @@ typedef struct defined {
     const dep_file *file;
     bool isolated, serializable;
     const char *serialize_by; /* an argument; NULL: none */
+    int serialize_by_at;      /* byte in the file */
 } defined;
 
 typedef struct commands {
@@ -23,15 +24,20 @@ typedef struct commands {
     const dep_appdir *app;
     weir_map *versions; /* identity -> row version before the current file */
     weir_map *defined;  /* identity -> defined, by a file of this run */
-    int problems;
 } commands;
+
+static void refuse(commands *c, const dep_file *f, const dep_fault *fault)
+{
+    dep_refuse(c->d, f, fault);
+    c->d->refused_commands++;
+}
 
 /* --- annotations
  * ------------------------------------------------------------------------------------------------------
  */
 
-static weir_rc annotation(dep_run *d, const dep_file *f, weir_slice line, defined *out,
-                          weir_error *err)
+/* at: where its word begins in the file. false: *fault says why not. */
+static bool annotation(dep_run *d, weir_slice line, int at, defined *out, dep_fault *fault)
 {
     static const char *const known[] = {"isolated", "serializable", "serialize_by"};
     char word[32];
@@ -41,6 +47,7 @@ static weir_rc annotation(dep_run *d, const dep_file *f, weir_slice line, define
         n++;
     }
     word[n] = '\0';
+    *fault = (dep_fault){.at = at};
     if (strcmp(word, "isolated") == 0) {
         out->isolated = true;
     } else if (strcmp(word, "serializable") == 0) {
@@ -48,22 +55,24 @@ static weir_rc annotation(dep_run *d, const dep_file *f, weir_slice line, define
     } else if (strcmp(word, "serialize_by") == 0) {
         weir_slice arg = weir_slice_trim(weir_slice_of(line.p + n, line.n - n));
         out->serialize_by = weir_arena_dupz(d->a, arg);
+        out->serialize_by_at = at;
         if (arg.n == 0 || !out->serialize_by) {
-            return weir_fail(err, WEIR_E_INPUT, 0,
-                             "%s: @serialize_by needs the name of one argument", f->path);
+            fault->text = "@serialize_by needs the name of one argument";
+            return false;
         }
     } else {
         const char *near = weir_nearest(word, known, 3);
-        return weir_fail(
-            err, WEIR_E_INPUT, 0,
-            "%s: unknown annotation @%s%s%s; known are @isolated, @serializable and @serialize_by",
-            f->path, word, near ? ", did you mean @" : "", near ? near : "");
+        fault->text =
+            weir_arena_printf(d->a, "unknown annotation @%s%s%s%s", word,
+                              near ? "; did you mean @" : "", near ? near : "", near ? "?" : "");
+        fault->hint = "Known are @isolated, @serializable and @serialize_by.";
+        return false;
     }
-    return WEIR_OK;
+    return true;
 }
 
 /* Lines "-- @word" before the first statement. */
-static weir_rc annotations(dep_run *d, const dep_file *f, defined *out, weir_error *err)
+static bool annotations(dep_run *d, const dep_file *f, defined *out, dep_fault *fault)
 {
     weir_slice rest = f->text;
     *out = (defined){.file = f};
@@ -77,14 +86,13 @@ static weir_rc annotations(dep_run *d, const dep_file *f, defined *out, weir_err
         }
         weir_slice word = line.n > 2 ? weir_slice_trim(weir_slice_of(line.p + 2, line.n - 2))
                                      : (weir_slice){NULL, 0};
-        if (word.n && word.p[0] == '@') {
-            weir_rc rc = annotation(d, f, weir_slice_of(word.p + 1, word.n - 1), out, err);
-            if (rc != WEIR_OK) {
-                return rc;
-            }
+        if (word.n && word.p[0] == '@' &&
+            !annotation(d, weir_slice_of(word.p + 1, word.n - 1), (int)(word.p - f->text.p), out,
+                        fault)) {
+            return false;
         }
     }
-    return WEIR_OK;
+    return true;
 }
 
 /* --- which file defines what
@@ -116,8 +124,12 @@ static weir_rc claim_one(commands *c, const dep_file *f, const defined *notes, w
 {
     defined **slot = (defined **)weir_map_slot(c->defined, identity, NULL);
     if (*slot && (*slot)->file != f) {
-        return weir_fail(err, WEIR_E_INPUT, 0, "%.*s is defined in %s and again in %s; keep one",
-                         WEIR_SLICE_ARG(identity), (*slot)->file->path, f->path);
+        dep_fault twice = {.at = -1,
+                           .text = weir_arena_printf(c->d->a, "%.*s is also defined in %s",
+                                                     WEIR_SLICE_ARG(identity), (*slot)->file->path),
+                           .hint = "Keep one."};
+        refuse(c, f, &twice);
+        return WEIR_OK;
     }
     *slot = weir_arena_alloc(c->d->a, sizeof **slot);
     if (!*slot) {
@@ -131,10 +143,13 @@ static weir_rc claim_one(commands *c, const dep_file *f, const defined *notes, w
 static weir_rc claim(commands *c, const dep_file *f, weir_error *err)
 {
     defined notes;
+    dep_fault fault;
     weir_pg_rows *r = NULL;
     int mine = 0;
-    weir_rc rc = annotations(c->d, f, &notes, err);
-    rc = rc == WEIR_OK ? list_functions(c, &r, err) : rc;
+    if (!annotations(c->d, f, &notes, &fault)) {
+        refuse(c, f, &fault);
+    }
+    weir_rc rc = list_functions(c, &r, err);
     for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(r); i++) {
         const char *before = weir_map_get(c->versions, weir_pg_value(r, i, 2));
         if (!before || !weir_slice_eqz(weir_pg_value(r, i, 3), before)) {
@@ -170,25 +185,37 @@ static weir_rc drop_of_file(commands *c, const dep_file *f, int *dropped, weir_e
     return rc;
 }
 
-static weir_rc run_command_file(commands *c, const dep_file *f, weir_error *err)
+/* *runs: it did, and what it defined is there. A file that is refused leaves nothing behind, and
+ * the next one is looked at. */
+static weir_rc run_command_file(commands *c, const dep_file *f, bool *runs, weir_error *err)
 {
     int dropped = 0;
+    dep_fault fault = {.at = -1}, second;
     weir_rc rc = dep_exec(c->d, err, "SAVEPOINT weir_command_file");
-    rc = rc == WEIR_OK ? dep_run_file(c->d, f, err) : rc;
-    if (rc == WEIR_OK ||
-        (strcmp(err->sqlstate, "42P13") != 0 && strcmp(err->sqlstate, "42723") != 0)) {
+    rc = rc == WEIR_OK ? dep_run_file(c->d, f, &fault, err) : rc;
+    *runs = rc == WEIR_OK;
+    if (*runs || !fault.text) {
         return rc;
     }
-    weir_error first = *err;
-    const char *hint = weir_arena_strdup(c->d->a, weir_pg_error_field(c->d->pg, 'H'));
+    bool other_signature =
+        strcmp(err->sqlstate, "42P13") == 0 || strcmp(err->sqlstate, "42723") == 0;
     rc = dep_exec(c->d, err, "ROLLBACK TO weir_command_file");
-    rc = rc == WEIR_OK ? drop_of_file(c, f, &dropped, err) : rc;
-    if (rc == WEIR_OK && dropped == 0) {
-        *err = first;
-        dep_add(c->d->r, DEP_PROBLEM, f->path, hint, "%s", first.msg);
-        return first.code;
+    if (rc == WEIR_OK && other_signature) {
+        rc = drop_of_file(c, f, &dropped, err);
     }
-    return rc == WEIR_OK ? dep_run_file(c->d, f, err) : rc;
+    if (rc == WEIR_OK && dropped) {
+        rc = dep_run_file(c->d, f, &second, err);
+        *runs = rc == WEIR_OK;
+        if (*runs || !second.text) {
+            return rc;
+        }
+        fault = second;
+        rc = dep_exec(c->d, err, "ROLLBACK TO weir_command_file");
+    }
+    if (rc == WEIR_OK) {
+        refuse(c, f, &fault);
+    }
+    return rc;
 }
 
 static weir_rc run_files(commands *c, weir_error *err)
@@ -196,9 +223,10 @@ static weir_rc run_files(commands *c, weir_error *err)
     weir_rc rc = WEIR_OK;
     for (size_t i = 0; rc == WEIR_OK && i < c->app->commands.n; i++) {
         const dep_file *f = &c->app->commands.f[i];
+        bool runs = false;
         rc = remember_versions(c, err);
-        rc = rc == WEIR_OK ? run_command_file(c, f, err) : rc;
-        rc = rc == WEIR_OK ? claim(c, f, err) : rc;
+        rc = rc == WEIR_OK ? run_command_file(c, f, &runs, err) : rc;
+        rc = rc == WEIR_OK && runs ? claim(c, f, err) : rc;
     }
     return rc;
 }
@@ -266,9 +294,11 @@ static weir_rc check_serialize_by(commands *c, const char *oid, const defined *f
     weir_rc rc = weir_pg_query(
         c->d->pg, "SELECT FROM weir.command_args($1::oid) a WHERE a.name = $2", 2, params, &r, err);
     if (rc == WEIR_OK && weir_pg_nrows(r) == 0) {
-        rc = weir_fail(err, WEIR_E_INPUT, 0,
-                       "%s: @serialize_by %s: the command has no such argument", from->file->path,
-                       from->serialize_by);
+        dep_fault fault = {
+            .at = from->serialize_by_at,
+            .text = weir_arena_printf(c->d->a, "@serialize_by %s: the command has no such argument",
+                                      from->serialize_by)};
+        refuse(c, from->file, &fault);
     }
     weir_pg_rows_free(r);
     return rc;
@@ -335,35 +365,60 @@ static weir_rc drop_wrappers(commands *c, weir_error *err)
     return rc;
 }
 
+/* Where a file makes a function: what the catalog knows of it has no place. */
+static int place_of(const dep_file *f, const char *name)
+{
+    dep_scan scan = dep_scan_of(f->text);
+    dep_stmt stmt;
+    while (dep_scan_next(&scan, &stmt)) {
+        if (strcmp(stmt.words[0], "CREATE") == 0 &&
+            memmem(stmt.text.p, stmt.text.n, name, strlen(name))) {
+            return (int)(stmt.text.p - f->text.p);
+        }
+    }
+    return -1;
+}
+
+/* A function that cannot be a command: named by the file it came from, if it came from one. */
+static void refuse_function(commands *c, const weir_pg_rows *fs, int i)
+{
+    const defined *from = weir_map_get(c->defined, weir_pg_value(fs, i, 2));
+    if (from) {
+        dep_fault fault = {.at = place_of(from->file, weir_pg_valuez(fs, i, 1)),
+                           .text = weir_arena_dupz(c->d->a, weir_pg_value(fs, i, 4))};
+        refuse(c, from->file, &fault);
+        return;
+    }
+    dep_add(c->d->r, DEP_PROBLEM, weir_pg_valuez(fs, i, 2), NULL, "%s", weir_pg_valuez(fs, i, 4));
+    c->d->refused_commands++;
+}
+
 static weir_rc wrap_all(commands *c, weir_error *err)
 {
     weir_pg_rows *fs = NULL;
     weir_rc rc = list_functions(c, &fs, err);
     for (int i = 0; rc == WEIR_OK && i < weir_pg_nrows(fs); i++) {
         if (!weir_pg_isnull(fs, i, 4)) {
-            dep_add(c->d->r, DEP_PROBLEM, weir_pg_valuez(fs, i, 2), NULL, "%s",
-                    weir_pg_valuez(fs, i, 4));
-            c->problems++;
-        } else if (c->problems == 0) {
+            refuse_function(c, fs, i);
+        } else {
             rc = install_wrapper(c, fs, i, err);
             c->d->r->commands++;
         }
     }
     weir_pg_rows_free(fs);
-    if (rc == WEIR_OK && c->problems) {
-        return weir_fail(err, WEIR_E_INPUT, 0,
-                         "%d function%s in schema command cannot be a command", c->problems,
-                         c->problems == 1 ? "" : "s");
-    }
     return rc;
 }
 
+/* After a refusal nothing is dropped: what a refused file made earlier would seem to be nobody's.
+ */
 weir_rc dep_commands_apply(dep_run *d, const dep_appdir *app, weir_error *err)
 {
     commands c = {.d = d, .app = app, .versions = weir_map_new(), .defined = weir_map_new()};
     weir_rc rc = run_files(&c, err);
-    rc = rc == WEIR_OK ? drop_orphans(&c, err) : rc;
-    rc = rc == WEIR_OK ? drop_wrappers(&c, err) : rc;
+    if (d->refused_commands == 0) {
+        rc = rc == WEIR_OK ? drop_orphans(&c, err) : rc;
+        rc = rc == WEIR_OK ? drop_wrappers(&c, err) : rc;
+    }
     rc = rc == WEIR_OK ? wrap_all(&c, err) : rc;
     weir_map_free(c.versions);
     weir_map_free(c.defined);

@@ -35,22 +35,27 @@ static weir_rc still_inside(dep_run *d, const dep_file *f, weir_error *err)
     return rc;
 }
 
-weir_rc dep_run_file(dep_run *d, const dep_file *f, weir_error *err)
+static weir_rc ends_transaction(dep_run *d, const dep_file *f, const dep_stmt *stmt,
+                                dep_fault *fault, weir_error *err)
+{
+    *fault = (dep_fault){
+        .at = (int)(stmt->text.p - f->text.p),
+        .text = weir_arena_printf(d->a, "%s begins or ends a transaction", stmt->words[0]),
+        .hint = "A deploy is one transaction of its own: leave it out."};
+    return weir_fail(err, WEIR_E_INPUT, 0, "%s: %s", f->path, fault->text ? fault->text : "");
+}
+
+weir_rc dep_run_file(dep_run *d, const dep_file *f, dep_fault *fault, weir_error *err)
 {
     dep_stmt stmt;
+    *fault = (dep_fault){.at = -1};
     if (dep_scan_transaction(f->text, &stmt)) {
-        return weir_fail(
-            err, WEIR_E_INPUT, 0,
-            "%s, line %d: %s begins or ends a transaction; a deploy is one transaction of its own, "
-            "leave it out",
-            f->path, stmt.line, stmt.words[0]);
+        return ends_transaction(d, f, &stmt, fault, err);
     }
     weir_rc rc = weir_pg_script(d->pg, f->text.p, err);
     if (rc != WEIR_OK) {
-        bool outside = strcmp(err->sqlstate, "25001") == 0;
-        if (outside) {
-            dep_add(d->r, DEP_PROBLEM, f->path, "Run it by hand before or after the deploy.",
-                    "holds a statement that PostgreSQL runs only outside of a transaction");
+        if (err->sqlstate[0] && !(err->flags & WEIR_EF_RETRY) && weir_pg_ok(d->pg)) {
+            dep_fault_of_server(d, f, err, fault);
         }
         weir_error_wrap(err, "%s", f->path);
         return rc;
@@ -137,6 +142,27 @@ static weir_rc finish(dep_run *d, bool dry_run, weir_rc rc, weir_error *err)
     return rc != WEIR_OK ? rc : undone;
 }
 
+/* Every problem is known by now, and shown. */
+static weir_rc refusal(const dep_run *d, weir_error *err)
+{
+    int c = d->refused_commands, m = d->refused_models;
+    if (c + m == 0) {
+        return WEIR_OK;
+    }
+    char commands[60] = "", models[60] = "";
+    if (c) {
+        (void)snprintf(commands, sizeof commands, "%d command%s", c, c == 1 ? "" : "s");
+    }
+    if (m) {
+        (void)snprintf(models, sizeof models, "%d read model%s", m, m == 1 ? "" : "s");
+    }
+    return weir_fail(
+        err, WEIR_E_INPUT, 0,
+        "%s%s%s %s refused and nothing was changed: mend what is named above, then try "
+        "again",
+        commands, c && m ? " and " : "", models, c + m == 1 ? "was" : "were");
+}
+
 static weir_rc steps(dep_run *d, const dep_appdir *app, weir_error *err)
 {
     weir_rc rc = dep_control_install(d, err);
@@ -144,11 +170,12 @@ static weir_rc steps(dep_run *d, const dep_appdir *app, weir_error *err)
     if (app) {
         rc = rc == WEIR_OK ? dep_schema_apply(d, app, err) : rc;
         rc = rc == WEIR_OK ? dep_commands_apply(d, app, err) : rc;
-        rc = rc == WEIR_OK ? dep_roles_apply(d, err) : rc;
+        rc = rc == WEIR_OK && d->refused_commands == 0 ? dep_roles_apply(d, err) : rc;
     }
     rc = rc == WEIR_OK ? dep_publication_apply(d, err) : rc;
     if (app) {
         rc = rc == WEIR_OK ? dep_models_apply(d, app, err) : rc;
+        rc = rc == WEIR_OK ? refusal(d, err) : rc;
     }
     return rc == WEIR_OK ? announce(d, err) : rc;
 }
@@ -173,7 +200,7 @@ weir_rc dep_control(weir_pg *pg, const weir_settings *s, dep_report *r, weir_err
 weir_rc dep_app(weir_pg *pg, const weir_settings *s, const char *app_dir, bool dry_run,
                 dep_report *r, weir_error *err)
 {
-    dep_run d = {.pg = pg, .s = s, .r = r, .a = r->a};
+    dep_run d = {.pg = pg, .s = s, .r = r, .a = r->a, .dir = app_dir};
     dep_appdir app;
     weir_rc rc = dep_appdir_read(app_dir, r->a, &app, err);
     return rc == WEIR_OK ? run(&d, &app, dry_run, err) : rc;
@@ -182,7 +209,7 @@ weir_rc dep_app(weir_pg *pg, const weir_settings *s, const char *app_dir, bool d
 weir_rc dep_schema_only(weir_pg *pg, const weir_settings *s, const char *app_dir, dep_report *r,
                         weir_error *err)
 {
-    dep_run d = {.pg = pg, .s = s, .r = r, .a = r->a};
+    dep_run d = {.pg = pg, .s = s, .r = r, .a = r->a, .dir = app_dir};
     dep_appdir app;
     weir_rc rc = dep_appdir_read(app_dir, r->a, &app, err);
     app.commands = (dep_files){0, NULL};

@@ -41,7 +41,7 @@ typedef struct dep_report {
     weir_arena *a; /* owns the items; the caller's */
     dep_item *first, *last;
     int count[DEP_KIND_COUNT];
-    weir_buf diagnostics;         /* refusals of read models, ready to print */
+    weir_buf diagnostics;         /* refusals of files, ready to print */
     bool colour;                  /* in diagnostics */
     int64_t revision;             /* after the deploy */
     bool changed;                 /* the services must look again */

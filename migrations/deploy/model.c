@@ -11,7 +11,6 @@ typedef struct models {
     const dep_appdir *app;
     weir_catalog cat;
     weir_map *seen; /* name -> file */
-    int refused;
 } models;
 
 static weir_rc record(models *m, const dep_file *f, const weir_model_src *src,
@@ -85,7 +84,7 @@ static weir_rc each_file(models *m, weir_error *err)
             const char *path = weir_arena_printf(m->d->a, "%s/%s", m->app->dir, f->path);
             weir_diags_print(&ds, path, f->text, m->d->r->colour, &m->d->r->diagnostics);
         }
-        m->refused += ds.errors > 0;
+        m->d->refused_models += ds.errors > 0;
     }
     return rc;
 }
@@ -114,11 +113,7 @@ weir_rc dep_models_apply(dep_run *d, const dep_appdir *app, weir_error *err)
     models m = {.d = d, .app = app, .seen = weir_map_new()};
     weir_catalog_pg_init(&m.cat, d->pg, d->s->bridge_publication, d->a);
     weir_rc rc = each_file(&m, err);
-    if (rc == WEIR_OK && m.refused) {
-        rc = weir_fail(err, WEIR_E_INPUT, 0, "%d read model%s refused", m.refused,
-                       m.refused == 1 ? " was" : "s were");
-    }
-    rc = rc == WEIR_OK ? remove_gone(&m, err) : rc;
+    rc = rc == WEIR_OK && d->refused_models == 0 ? remove_gone(&m, err) : rc;
     weir_map_free(m.seen);
     return rc;
 }

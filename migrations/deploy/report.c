@@ -43,7 +43,7 @@ void dep_add(dep_report *r, dep_kind kind, const char *name, const char *hint, c
     }
     it->kind = kind;
     it->name = weir_arena_strdup(r->a, name);
-    it->hint = hint ? weir_arena_strdup(r->a, hint) : NULL;
+    it->hint = hint && hint[0] ? weir_arena_strdup(r->a, hint) : NULL;
     if (fmt) {
         char text[TEXT_MAX_BYTES];
         va_list ap;

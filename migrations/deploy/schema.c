@@ -60,7 +60,15 @@ static weir_rc apply_one(dep_run *d, const dep_file *f, weir_error *err)
 {
     char version[24], sum[33];
     const char *params[] = {version, f->stem, sum};
-    weir_rc rc = dep_run_file(d, f, err);
+    dep_fault fault;
+    weir_rc rc = dep_run_file(d, f, &fault, err);
+    if (rc != WEIR_OK && fault.text) {
+        dep_refuse(d, f, &fault);
+        return weir_fail(
+            err, WEIR_E_INPUT, 0,
+            "a migration was refused and nothing was changed; commands and read models "
+            "were not looked at. Mend it, then try again");
+    }
     if (rc != WEIR_OK) {
         return rc;
     }

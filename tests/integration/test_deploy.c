@@ -104,6 +104,15 @@ static void deploy_fails(app *t, const char *text)
         fail_msg("\"%s\" does not say \"%s\"", t->err.msg, text);
     }
 }
+/* The shown refusals hold each of these, once. */
+static void shows(app *t, const char *text)
+{
+    const char *all = weir_arena_dupz(t->a, weir_buf_slice(&t->r.diagnostics));
+    const char *at = strstr(all, text);
+    if (!at || strstr(at + 1, text)) {
+        fail_msg("\"%s\" is not there once in\n%s", text, all);
+    }
+}
 static const char *value(app *t, const char *sql)
 {
     weir_pg_rows *r = NULL;
@@ -243,17 +252,56 @@ static void test_nothing_half_done(void **state)
     put(t, "commands/broken.sql",
         "CREATE FUNCTION command.broken() RETURNS int LANGUAGE sql AS $$ SELECT nothing FROM "
         "nowhere $$;");
-    deploy_fails(t, "commands/broken.sql");
+    deploy_fails(t, "1 command was refused");
+    shows(t, "commands/broken.sql:1:");
     assert_string_equal(value(t, "SELECT to_regclass('orders')"), "");
     assert_string_equal(value(t, "SELECT to_regnamespace('weir')"), "");
     put(t, "commands/broken.sql", "SELECT 1;\nCOMMIT;\n");
-    deploy_fails(t, "line 2: COMMIT");
+    deploy_fails(t, "1 command was refused");
+    shows(t, "commands/broken.sql:2:1: error: COMMIT begins or ends a transaction");
     assert_string_equal(value(t, "SELECT to_regclass('orders')"), "");
     drop(t, "commands/broken.sql");
     put(t, "read-models/bad.sql", "-- @key id\nSELECT id FROM nowhere");
     deploy_fails(t, "refused");
     assert_true(t->r.diagnostics.n > 0);
     assert_string_equal(value(t, "SELECT to_regclass('orders')"), "");
+}
+
+/* Whoever mends files wants to hear of all of them, each with its place and once. */
+static void test_every_problem(void **state)
+{
+    T(state);
+    put_shop(t);
+    put(t, "commands/a.sql",
+        "CREATE OR REPLACE FUNCTION command.a() RETURNS int LANGUAGE sql AS\n"
+        "$$ SELECT nothing FROM nowhere $$;\n");
+    put(t, "commands/b.sql",
+        "\nCREATE TYPE half AS (x int);\nCREATE TYPE half AS (x int);\n"
+        "SELECT 1;\n");
+    put(t, "commands/c.sql",
+        "-- @serialise_by x\nCREATE OR REPLACE FUNCTION command.c(x int) RETURNS int LANGUAGE sql "
+        "AS $$ SELECT x $$;\n");
+    put(t, "commands/d.sql",
+        "\n\nCREATE OR REPLACE FUNCTION command.d(int) RETURNS int LANGUAGE sql AS $$ SELECT 1 "
+        "$$;\n");
+    put(t, "commands/e.sql",
+        "CREATE OR REPLACE FUNCTION command.a() RETURNS int LANGUAGE plpgsql "
+        "AS $$\nBEGIN\n  RETRUN 1;\nEND $$;\n");
+    put(t, "read-models/x_view.sql", "-- @key id\nSELECT o.id, o.nothing FROM orders o\n");
+    put(t, "read-models/y_view.sql", "-- @key id\nSELECT n.id FROM nowhere n\n");
+    deploy_fails(t, "5 commands and 2 read models were refused and nothing was changed");
+    shows(t, "commands/a.sql:2:");
+    shows(t, "commands/b.sql:3:1: error: type \"half\" already exists");
+    shows(t, "belong into a migration");
+    shows(t, "commands/c.sql:1:4: error: unknown annotation @serialise_by; did you mean "
+             "@serialize_by?");
+    shows(t, "commands/d.sql:3:1: error: every argument of command.d(integer) needs a name");
+    shows(t, "commands/e.sql:3:");
+    shows(t, "read-models/x_view.sql:2:");
+    shows(t, "read-models/y_view.sql:2:");
+    assert_int_equal(t->r.count[DEP_PROBLEM], 0);
+    assert_int_equal(t->r.count[DEP_COMMAND_GONE], 0);
+    assert_string_equal(value(t, "SELECT to_regnamespace('weir')"), "");
 }
 
 static void test_signature_changes(void **state)
@@ -297,7 +345,7 @@ static void test_functions_without_a_file(void **state)
         value(t,
               "CREATE FUNCTION command.there(a text) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$"),
         "no row");
-    deploy_fails(t, "cannot be a command");
+    deploy_fails(t, "2 commands were refused");
     assert_true(t->r.count[DEP_PROBLEM] == 2);
     assert_non_null(strstr(item(t, DEP_PROBLEM, "command.there(text)")->text,
                            "DROP FUNCTION command.there(integer);"));
@@ -496,17 +544,12 @@ static void test_two_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_control),
-        TEST(test_sets),
-        TEST(test_whole_app),
-        TEST(test_migrations_go_forward),
-        TEST(test_nothing_half_done),
-        TEST(test_signature_changes),
-        TEST(test_functions_without_a_file),
-        TEST(test_publication),
-        TEST(test_tables_of_others),
-        TEST(test_read_models),
-        TEST(test_dry_run),
+        TEST(test_control),           TEST(test_sets),
+        TEST(test_whole_app),         TEST(test_migrations_go_forward),
+        TEST(test_nothing_half_done), TEST(test_every_problem),
+        TEST(test_signature_changes), TEST(test_functions_without_a_file),
+        TEST(test_publication),       TEST(test_tables_of_others),
+        TEST(test_read_models),       TEST(test_dry_run),
         TEST(test_two_at_once),
     };
     return cmocka_run_group_tests_name("deploy", tests, open_group, close_group);

@@ -399,11 +399,11 @@ static const struct refused {
     {"schema/0002_more.sql",
      "CREATE TABLE half (id int PRIMARY KEY);\nINSERT INTO half VALUES (1);\nCREATE TABLE half2 "
      "(id int PRIMARY KYE);\n",
-     {"0002_more.sql", "line 3", "KYE"},
+     {"0002_more.sql:3:", "KYE"},
      true},
     {"schema/0002_more.sql",
      "CREATE TABLE half (id int PRIMARY KEY);\nCOMMIT;\n",
-     {"0002_more.sql", "line 2", "COMMIT"},
+     {"0002_more.sql:2:", "COMMIT"},
      true},
     {"schema/0002_more.sql",
      "CREATE INDEX CONCURRENTLY ON note (n);\n",
