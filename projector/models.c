@@ -208,8 +208,7 @@ static weir_rc compile_again(proj *p, proj_model *m, proj_deployed *d, weir_erro
     if (m->phase == PROJ_KEPT) {
         proj_model_set_phase(p, m, PROJ_GONE, "its tables changed");
     } else {
-        proj_model_set_phase(p, m, PROJ_STALLED,
-                             "its tables changed; a new version is being built");
+        proj_model_set_phase(p, m, PROJ_STALLED, "its tables changed");
     }
     return WEIR_OK;
 }
@@ -401,11 +400,44 @@ static const proj_model *unborn(const proj *p, const char *name)
     return found;
 }
 
+/* What is to take the place of a stalled build that serves, or was: the newest. */
+static const proj_model *successor(const proj *p, const proj_model *m)
+{
+    const proj_model *found = NULL;
+    for (size_t i = 0; i < p->nmodels; i++) {
+        const proj_model *o = p->models[i];
+        bool counts =
+            o->phase == PROJ_BUILDING || o->phase == PROJ_CHECKING || o->phase == PROJ_REFUSED;
+        if (counts && o->generation > (found ? found : m)->generation &&
+            strcmp(o->name, m->name) == 0) {
+            found = o;
+        }
+    }
+    return found;
+}
+
+const char *proj_model_why(const proj *p, const proj_model *m, char *buf, size_t size)
+{
+    const char *reason = m->reason ? m->reason : "";
+    const proj_model *next = m->phase == PROJ_STALLED && m->served ? successor(p, m) : NULL;
+    if (!next) {
+        return reason;
+    }
+    if (next->phase == PROJ_REFUSED) {
+        (void)snprintf(buf, size, "%s; generation %u, which was to take its place, was refused: %s",
+                       reason, next->generation, next->reason ? next->reason : "");
+    } else {
+        (void)snprintf(buf, size, "%s; a new version is being built", reason);
+    }
+    return buf;
+}
+
 void proj_model_json(const proj *p, const char *name, weir_buf *out)
 {
     const proj_model *serving = proj_model_serving(p, name);
     const proj_model *other = unborn(p, name);
     const proj_model *m = serving ? serving : other;
+    char text[PROJ_WHY_MAX];
     if (!m) {
         return;
     }
@@ -417,17 +449,17 @@ void proj_model_json(const proj *p, const char *name, weir_buf *out)
     if (m->held) {
         weir_buf_putz(out, ",\"rolled_back\":true");
     }
-    if (m->reason && m->reason[0]) {
+    const char *why = proj_model_why(p, m, text, sizeof text);
+    if (why[0]) {
         weir_buf_putz(out, ",\"reason\":");
-        weir_json_quote(out, weir_slice_z(m->reason));
+        weir_json_quote(out, weir_slice_z(why));
     }
     weir_buf_u8(out, '}');
 }
 
 static void condition_of(proj *p, const proj_model *m)
 {
-    char what[100];
-    char text[600];
+    char what[100], why[PROJ_WHY_MAX], text[PROJ_WHY_MAX + 20];
     (void)snprintf(what, sizeof what, "model %s", m->name);
     bool building = m->phase == PROJ_BUILDING || m->phase == PROJ_CHECKING;
     if (building && !m->served && m->generation <= 1) {
@@ -435,7 +467,7 @@ static void condition_of(proj *p, const proj_model *m)
                        proj_model_permille(p, m) / 10.0);
         weir_health_wait(p->health, what, text);
     } else if (m->phase == PROJ_STALLED) {
-        (void)snprintf(text, sizeof text, "stalled: %s", m->reason);
+        (void)snprintf(text, sizeof text, "stalled: %s", proj_model_why(p, m, why, sizeof why));
         weir_health_wait(p->health, what, text);
     }
 }

@@ -86,7 +86,7 @@ typedef struct proj_model {
     bool read_again; /* a crawl came through one of its tables while it was compared */
 } proj_model;
 
-enum { PROJ_KEEP = -1 };
+enum { PROJ_KEEP = -1, PROJ_WHY_MAX = 2000 };
 
 /* --- what goes to Redis
  * ------------------------------------------------------------------------------------ */
@@ -456,6 +456,9 @@ void proj_model_json(const proj *p, const char *name,
                      weir_buf *out); /* its entry in <ns>:models; empty: none */
 const char *proj_phase_name(proj_phase phase);
 int proj_model_permille(const proj *p, const proj_model *m);
+/* Why it is in its state: of a stalled build also what is to take its place. "" when there is
+ * nothing to say; borrowed from m or in buf. */
+const char *proj_model_why(const proj *p, const proj_model *m, char *buf, size_t size);
 void proj_redis_generation(proj *p, weir_slice name,
                            uint32_t generation); /* what Redis says is used */
 uint32_t proj_next_generation(const proj *p, const char *name);

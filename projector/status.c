@@ -68,9 +68,11 @@ static void put_models(const proj *p, weir_buf *out)
                         m->generation, (unsigned long long)m->documents,
                         (unsigned long long)m->parked);
         put_rebuild(p, m, out);
-        if (m->reason && m->reason[0]) {
+        char text[PROJ_WHY_MAX];
+        const char *why = proj_model_why(p, m, text, sizeof text);
+        if (why[0]) {
             weir_buf_putz(out, ",\"reason\":");
-            weir_json_quote(out, weir_slice_z(m->reason));
+            weir_json_quote(out, weir_slice_z(why));
         }
         weir_buf_u8(out, '}');
         comma = ",";
