@@ -163,14 +163,43 @@ static proj_compiled *plan_for(proj_deployed *d, const proj_model *m)
     return NULL;
 }
 
+/* By these names the read-service knows how a key's value is spelled. */
+static void put_key_type(weir_buf *b, weir_type t)
+{
+    switch (t.ty) {
+    case WEIR_TY_BOOL: weir_buf_putz(b, "\"boolean\""); break;
+    case WEIR_TY_INT2: weir_buf_putz(b, "\"smallint\""); break;
+    case WEIR_TY_INT4: weir_buf_putz(b, "\"integer\""); break;
+    case WEIR_TY_INT8: weir_buf_putz(b, "\"bigint\""); break;
+    case WEIR_TY_UUID: weir_buf_putz(b, "\"uuid\""); break;
+    case WEIR_TY_DATE: weir_buf_putz(b, "\"date\""); break;
+    case WEIR_TY_TIMESTAMP: weir_buf_putz(b, "\"timestamp\""); break;
+    case WEIR_TY_TIMESTAMPTZ: weir_buf_putz(b, "\"timestamptz\""); break;
+    case WEIR_TY_NUMERIC:
+        weir_buf_printf(b, "\"numeric(%d,%d)\"", (t.typmod - 4) >> 16,
+                        (((t.typmod - 4) & 0x7ff) ^ 1024) - 1024);
+        break;
+    case WEIR_TY_BPCHAR:
+        weir_buf_printf(b, t.typmod > 4 ? "\"char(%d)\"" : "\"text\"", t.typmod - 4);
+        break;
+    default: weir_buf_putz(b, "\"text\""); break;
+    }
+}
+
 static char *key_json(const weir_plan *plan)
 {
+    const weir_plan_table *root = &plan->tables[plan->occs[plan->root].table];
     weir_buf b;
     weir_buf_init(&b, 1 << 20);
     weir_buf_u8(&b, '[');
     for (int i = 0; i < plan->nkey; i++) {
         weir_buf_putz(&b, i ? "," : "");
         weir_json_quote(&b, plan->key_names[i]);
+    }
+    weir_buf_putz(&b, "],\"types\":[");
+    for (int i = 0; i < plan->nkey; i++) {
+        weir_buf_putz(&b, i ? "," : "");
+        put_key_type(&b, root->cols[plan->key_cols[i]].type);
     }
     weir_buf_putz(&b, "]");
     weir_buf_u8(&b, 0);

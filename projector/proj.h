@@ -59,7 +59,7 @@ typedef struct proj_model {
     bool fresh_ids; /* scratch */
     char *name;
     char *source;   /* the file's text: an old build is compiled again after a restart */
-    char *key_json; /* ["id"] */
+    char *key_json; /* what follows "key": in its entry: ["id"],"types":["bigint"] */
     char *reason;   /* stalled; or NULL */
     uint64_t documents, parked;
     bool record_dirty; /* to be saved with the next commit */

@@ -147,6 +147,18 @@ void rsvc_answer_bad_key(rsvc_query *q)
         weir_arena_printf(a, "\"key\":%s", q->model->key_json));
 }
 
+void rsvc_answer_bad_value(rsvc_query *q, size_t part)
+{
+    weir_arena *a = weir_http_arena(q->req);
+    const char *expected = rsvc_key_expected(q->model->types[part], a);
+    const char *which =
+        q->model->key_parts == 1 ? "" : weir_arena_printf(a, "part %zu of ", part + 1);
+    problem(q, 400, NULL,
+            weir_arena_printf(a, "%sthe key of model %s must be %s", which ? which : "",
+                              q->model->name, expected ? expected : "of another type"),
+            weir_arena_printf(a, "\"key\":%s", q->model->key_json));
+}
+
 void rsvc_answer_timeout(rsvc_query *q)
 {
     weir_arena *a = weir_http_arena(q->req);

@@ -7,7 +7,6 @@
 #include "libweir/base/str.h"
 #include "libweir/base/xalloc.h"
 #include "libweir/codec/json.h"
-#include "read-service/target.h"
 
 struct rsvc_catalog {
     weir_map *by_name;
@@ -116,6 +115,17 @@ static char *key_names(const weir_json *key)
     return z;
 }
 
+/* An entry that does not say leaves the key's values as they are. */
+static void take_types(rsvc_model *m, const weir_json *j)
+{
+    const weir_json *types = weir_json_get(j, "types");
+    for (size_t i = 0; i < m->key_parts; i++) {
+        weir_slice name = {NULL, 0};
+        (void)weir_json_text(weir_json_at(types, i), &name);
+        m->types[i] = rsvc_key_type_of(name);
+    }
+}
+
 static bool fill(rsvc_model *m, const weir_json *j)
 {
     int64_t generation = 0;
@@ -133,6 +143,7 @@ static bool fill(rsvc_model *m, const weir_json *j)
     m->generation = (uint32_t)generation;
     m->state = state;
     m->key_parts = parts;
+    take_types(m, j);
     m->progress = progress >= 0 && progress <= 1 ? progress : 0;
     replace(&m->key_json, key_names(key));
     replace(&m->reason, copy(reason));

@@ -8,6 +8,8 @@
 #define READ_SERVICE_CATALOG_H
 
 #include "libweir/base/buf.h"
+#include "read-service/keyval.h"
+#include "read-service/target.h"
 
 enum { RSVC_MODELS_MAX = 10000 };
 
@@ -19,7 +21,8 @@ typedef struct rsvc_model {
     rsvc_model_state state;
     uint32_t generation;
     size_t key_parts;
-    char *key_json; /* ["id"] */
+    rsvc_key_type types[RSVC_KEY_PARTS_MAX]; /* of its parts */
+    char *key_json;                          /* ["id"] */
     double progress;
     char *reason; /* "" when there is none */
     char *raw;    /* the entry's text, to see quickly that nothing changed */

@@ -146,7 +146,7 @@ void rsvc_fence_read(rsvc_query *q)
     q->outcome = RSVC_NONE;
     q->has_position = false;
     q->key = weir_dockey_doc(weir_http_arena(q->req), w->ns, weir_slice_z(q->model->name),
-                             q->generation, q->target.key);
+                             q->generation, q->spelled);
     if (!q->key.p) {
         rsvc_answer_unavailable(q, "the request needs too much memory");
         return;

@@ -53,6 +53,22 @@ static void park(rsvc_query *q)
     }
 }
 
+/* false: answered, or asked about. */
+static bool spell_key(rsvc_query *q)
+{
+    size_t bad = 0;
+    weir_rc rc = rsvc_key_spell(q->model->types, q->model->key_parts, q->target.key,
+                                weir_http_arena(q->req), &q->spelled, &bad);
+    if (rc == WEIR_E_INPUT && !q->fresh) {
+        rsvc_models_ask(q); /* its key may have another type by now */
+    } else if (rc == WEIR_E_INPUT) {
+        rsvc_answer_bad_value(q, bad);
+    } else if (rc != WEIR_OK) {
+        rsvc_answer_unavailable(q, "the request needs too much memory");
+    }
+    return rc == WEIR_OK;
+}
+
 void rsvc_query_run(rsvc_query *q)
 {
     rsvc_worker *w = q->w;
@@ -75,7 +91,7 @@ void rsvc_query_run(rsvc_query *q)
         rsvc_answer_building(q);
     } else if (q->has_min && q->model->state == RSVC_STALLED) {
         rsvc_answer_stalled(q);
-    } else {
+    } else if (spell_key(q)) {
         rsvc_fence_read(q);
     }
 }

@@ -43,9 +43,10 @@ typedef struct rsvc_query {
     bool fresh; /* its model's entry was read after it came: what it says is final */
     bool waited;
     bool gone;
-    bool unfenced; /* its fence could not be sent: whatever was read, it cannot be told */
-    weir_slice key;
-    size_t together; /* of the first one of an MGET: how many it reads */
+    bool unfenced;      /* its fence could not be sent: whatever was read, it cannot be told */
+    weir_slice spelled; /* the target's key as documents are kept under */
+    weir_slice key;     /* in Redis */
+    size_t together;    /* of the first one of an MGET: how many it reads */
     int64_t wait_ms;
     int64_t started_us;
     int retries;
@@ -135,6 +136,8 @@ void rsvc_answer_unknown_model(rsvc_query *q);
 void rsvc_answer_building(rsvc_query *q);
 void rsvc_answer_stalled(rsvc_query *q);
 void rsvc_answer_bad_key(rsvc_query *q);
+/* Part `part` is no value of its column's type. */
+void rsvc_answer_bad_value(rsvc_query *q, size_t part);
 void rsvc_answer_timeout(rsvc_query *q);
 /* Redis was emptied: what it lacks may exist all the same. */
 void rsvc_answer_refilling(rsvc_query *q);

@@ -3,6 +3,7 @@
 /*   <ns>:position                    "X/Y": everything up to here is in every ready model
  *   <ns>:epoch                       fencing: the number of the projector that may write
  *   <ns>:models                      hash: model -> JSON {"generation":1,"state":"ready"|"building"|"stalled","key":["id"],
+ *                                    "types":["bigint"] (of the key's columns; not in older entries),
  *                                    "progress":0.45,"reason":"…","newest":2 (highest generation ever used),
  *                                    "rolled_back":true (the deployed SELECT is not the one that serves)}
  *   <ns>:<model>:<generation>:<key>  the document, a string of PostgreSQL's jsonb text

@@ -370,6 +370,31 @@ static void keys_and_paths(void **state)
     assert_int_equal(call("OPTIONS", "/queries/order_view/7", NULL).status, 204);
 }
 
+/* What PostgreSQL takes for the same value is the same document, and what it refuses is no key. */
+static void keys_are_values(void **state)
+{
+    (void)state;
+    fixture_need(&fx);
+    CMD("HSET", "shop:models", "part_view",
+        "{\"generation\":1,\"state\":\"ready\",\"key\":[\"id\",\"n\"],"
+        "\"types\":[\"uuid\",\"integer\"]}");
+    CMD("SET", "shop:part_view:1:8c1f5a3e-0d6b-4f57-9a51-2f3f0c9a7b11/4", "{\"n\": 4}");
+    expect("/queries/part_view/8c1f5a3e-0d6b-4f57-9a51-2f3f0c9a7b11/4", 200, "4");
+    expect("/queries/part_view/8C1F5A3E-0D6B-4F57-9A51-2F3F0C9A7B11/+04", 200, "4");
+    expect("/queries/part_view/8C1F5A3E-0D6B-4F57-9A51-2F3F0C9A7B11/05", 404, "no document");
+    expect("/queries/part_view/8c1f5a3e/4", 400, "part 1 of the key of model part_view must be a");
+    expect("/queries/part_view/8c1f5a3e-0d6b-4f57-9a51-2f3f0c9a7b11/four", 400,
+           "part 2 of the key of model part_view must be a whole number");
+    /* A loop that knows the types of a former deploy looks before it refuses. */
+    CMD("HSET", "shop:models", "part_view",
+        "{\"generation\":2,\"state\":\"ready\",\"key\":[\"id\",\"n\"],"
+        "\"types\":[\"uuid\",\"text\"]}");
+    CMD("SET", "shop:part_view:2:8c1f5a3e-0d6b-4f57-9a51-2f3f0c9a7b11/four", "{\"n\": \"four\"}");
+    expect("/queries/part_view/8c1f5a3e-0d6b-4f57-9a51-2f3f0c9a7b11/four", 200, "four");
+    CMD("HDEL", "shop:models", "part_view");
+    publish("0/1000\npart_view\t*");
+}
+
 static void bad_parameters(void **state)
 {
     (void)state;
@@ -654,6 +679,7 @@ int main(void)
         cmocka_unit_test_setup(position_and_document_are_of_one_moment, fill),
         cmocka_unit_test_setup(large_documents, fill),
         cmocka_unit_test_setup(keys_and_paths, fill),
+        cmocka_unit_test_setup(keys_are_values, fill),
         cmocka_unit_test_setup(bad_parameters, fill),
         cmocka_unit_test_setup(states_of_models, fill),
         cmocka_unit_test_setup(waiting_for_a_position, fill),

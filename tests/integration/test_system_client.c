@@ -100,10 +100,13 @@ static void reads_its_own_writes(void **state)
         weir_client_reply_free(&d);
         weir_client_reply_free(&r);
     }
-    const char *none[] = {"a/b %"}, *two[] = {"1", "2"};
+    const char *none[] = {"999999999"}, *odd[] = {"a/b %"}, *two[] = {"1", "2"};
     weir_client_query q = {.model = "order_view", .key = none, .key_parts = 1};
     assert_int_equal(weir_client_get(client, &q, &d, &err), WEIR_CLIENT_REFUSED);
     assert_int_equal(err.status, 404);
+    q.key = odd;
+    assert_int_equal(weir_client_get(client, &q, &d, &err), WEIR_CLIENT_REFUSED);
+    assert_int_equal(err.status, 400);
     q.key = two;
     q.key_parts = 2;
     assert_int_equal(weir_client_get(client, &q, &d, &err), WEIR_CLIENT_REFUSED);
