@@ -525,14 +525,47 @@ static void test_lost_connection(void **state)
     finish(&r);
 }
 
+/* The table of casts in docs/read-models.md. */
+static void test_casts_to_text(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {
+        "boolean",   "smallint",    "integer",  "bigint", "numeric", "real", "double precision",
+        "text",      "varchar(9)",  "char(3)",  "uuid",   "jsonb",   "date", "time",
+        "timestamp", "timestamptz", "cast_mood"};
+    static const char *const refused[] = {"integer[]", "text[]", "bytea", "interval", "timetz",
+                                          "int4range", "money",  "inet",  "xml",      "point"};
+    fixture_need(&fx);
+    fixture_sql(&fx, "CREATE TYPE cast_mood AS ENUM ('ok')");
+    for (size_t i = 0; i < sizeof taken / sizeof *taken + sizeof refused / sizeof *refused; i++) {
+        bool takes = i < sizeof taken / sizeof *taken;
+        const char *type = takes ? taken[i] : refused[i - sizeof taken / sizeof *taken];
+        run r;
+        start(&r, "weir");
+        fixture_sql(&fx, weir_arena_printf(r.a,
+                                           "DROP TABLE IF EXISTS casts; CREATE TABLE casts (id int "
+                                           "PRIMARY KEY, x %s); ALTER PUBLICATION weir ADD TABLE "
+                                           "casts",
+                                           type));
+        const char *text = "-- @key id\nSELECT c.id, c.x, c.x::text AS t FROM casts c";
+        if ((compile(&r, text) == WEIR_OK) != takes) {
+            say(&r, text);
+            fail_msg("%s", type);
+        }
+        finish(&r);
+    }
+    fixture_sql(&fx, "DROP TABLE casts; DROP TYPE cast_mood");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_columns),      cmocka_unit_test(test_arrays_and_casts_to_json),
-        cmocka_unit_test(test_indexes),      cmocka_unit_test(test_relations),
-        cmocka_unit_test(test_models),       cmocka_unit_test(test_expressions),
-        cmocka_unit_test(test_disagreement), cmocka_unit_test(test_inside_transaction),
-        cmocka_unit_test(test_literals),     cmocka_unit_test(test_lost_connection),
+        cmocka_unit_test(test_columns),         cmocka_unit_test(test_arrays_and_casts_to_json),
+        cmocka_unit_test(test_indexes),         cmocka_unit_test(test_relations),
+        cmocka_unit_test(test_models),          cmocka_unit_test(test_expressions),
+        cmocka_unit_test(test_disagreement),    cmocka_unit_test(test_inside_transaction),
+        cmocka_unit_test(test_literals),        cmocka_unit_test(test_casts_to_text),
+        cmocka_unit_test(test_lost_connection),
     };
     return cmocka_run_group_tests_name("compile_pg", tests, up, down);
 }
