@@ -194,7 +194,7 @@ void wsvc_async_store(wsvc_async *a, weir_http_req *req, const wsvc_later *later
 wsvc_asked wsvc_async_asked(wsvc_async *a, weir_http_req *req)
 {
     wsvc_terms_text text = terms_text(req);
-    if (wsvc_prefers_async(weir_http_header(req, "Prefer"))) {
+    if (wsvc_prefers_async(weir_http_header_list(req, "Prefer"))) {
         return WSVC_ASKED_LATER;
     }
     const char *given = wsvc_terms_given(&text);

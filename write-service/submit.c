@@ -103,7 +103,7 @@ bool wsvc_submit_options(wsvc_service *s, weir_http_req *req, wsvc_options *o)
     const weir_principal *caller = weir_gate_caller(req);
     wsvc_options_text in = {.idempotency_key = weir_http_header(req, "Idempotency-Key"),
                             .if_match = weir_http_header(req, "If-Match"),
-                            .prefer = weir_http_header(req, "Prefer"),
+                            .prefer = weir_http_header_list(req, "Prefer"),
                             .begin_within = weir_http_header(req, "Weir-Begin-Within"),
                             .scope = caller->scope,
                             .role = caller->role,

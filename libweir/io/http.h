@@ -97,6 +97,9 @@ const char *weir_http_header(const weir_http_req *req, const char *name); /* NUL
 const char *weir_http_header_twice(const weir_http_req *req, const char *const *names, size_t n);
 const char *weir_http_query(const weir_http_req *req,
                             const char *name); /* percent-decoded; NULL when absent */
+/* A header that is a list (RFC 9110, 5.3): of several lines the values in their order, joined by
+ * ", ". NULL when absent, and when the request's memory does not hold it. */
+const char *weir_http_header_list(const weir_http_req *req, const char *name);
 weir_slice weir_http_body(const weir_http_req *req);
 /* Whatever the handler wants to find again with the request; NULL at first. */
 void weir_http_set_user(weir_http_req *req, void *user);

@@ -365,6 +365,38 @@ const char *weir_http_query(const weir_http_req *req, const char *name)
     return value ? value : ""; /* "?flag" without "=" */
 }
 
+typedef struct lines {
+    weir_arena *a;
+    const char *name, *joined;
+    bool full;
+} lines;
+
+static enum MHD_Result join_one(void *arg, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    lines *l = arg;
+    (void)kind;
+    if (value && strcasecmp(name, l->name) == 0) {
+        l->joined = l->joined ? weir_arena_printf(l->a, "%s, %s", l->joined, value) : value;
+        l->full = !l->joined;
+    }
+    return l->full ? MHD_NO : MHD_YES;
+}
+
+const char *weir_http_header_list(const weir_http_req *req, const char *name)
+{
+    lines l = {.a = req->arena, .name = name};
+    if (req->conn) {
+        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, join_one, &l);
+        return l.joined;
+    }
+    for (size_t i = 0; i < req->foreign.nheaders && !l.full; i++) {
+        (void)join_one(&l, MHD_HEADER_KIND, req->foreign.headers[i].name,
+                       req->foreign.headers[i].value);
+    }
+    return l.joined;
+}
+
 weir_slice weir_http_body(const weir_http_req *req)
 {
     return weir_buf_slice(&req->body);

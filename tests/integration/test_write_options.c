@@ -210,6 +210,29 @@ static void deadlines(void **state)
     wt_assert_status(400, &a);
 }
 
+/* A list may come in several lines (RFC 9110): the first wins where they name the same preference.
+ */
+static void several_lines_of_prefer(void **state)
+{
+    (void)state;
+    fixture_need(&wt_fx);
+    static const struct {
+        const char *one, *two;
+        int status;
+    } cases[] = {
+        {"Prefer: wait=30", "Prefer: respond-async", 202},
+        {"Prefer: respond-async", "Prefer: wait=30", 202},
+        {"Prefer: handling=strict", "prefer: wait=soon", 400},
+        {"Prefer: wait=30", "Prefer: wait=soon", 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const headers[] = {"Content-Type: application/json", cases[i].one, cases[i].two,
+                                       NULL};
+        wt_answer a = wt_ask(&wt_main, "POST", "/commands/note", headers, "{\"id\":\"lines\"}");
+        wt_assert_status(cases[i].status, &a);
+    }
+}
+
 static int up(void **state)
 {
     (void)state;
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(replayed_and_refused),
         cmocka_unit_test(expected_versions),
         cmocka_unit_test(deadlines),
+        cmocka_unit_test(several_lines_of_prefer),
         cmocka_unit_test(once_whatever_happens),
     };
     return cmocka_run_group_tests_name("write_options", tests, up, wt_down);
