@@ -100,7 +100,8 @@ static const cli_command COMMANDS[] = {
      "status shows each flow: where it is, how far behind, what it applied, conflicts. pause holds "
      "the flows (also over restarts)\n"
      "until resume. stop ends it; the replication slot keeps what comes meanwhile. forget drops "
-     "slots, publications and positions.\n"
+     "slots, publications and positions;\n"
+     "the next start begins anew.\n"
      "The file is described in docs/sync.md.\n",
      cli_sync},
     {"migrate",

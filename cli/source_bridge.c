@@ -1,6 +1,7 @@
 /* source_bridge.c - publication, settings and process of a private bridge. */
 #include "cli/source_bridge.h"
 
+#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@ enum {
     IPC_PATH_MAX = 100, /* sun_path has 108 */
     ASK_MS = 3000,
     TURN_MS = 100,
+    OPEN_FILES = 16,
     REPLY_MAX_BYTES = 4 << 20
 };
 
@@ -261,6 +263,23 @@ weir_rc cli_source_bridge_wait(const cli_source *s, const char *feed, const cli_
     }
     weir_arena_free(a);
     return rc;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+weir_rc cli_source_forget(const cli_source *s, weir_error *err)
+{
+    if (access(s->dir, F_OK) == 0 &&
+        nftw(s->dir, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0) {
+        return weir_fail_errno(err, "cannot remove %s", s->dir);
+    }
+    return WEIR_OK;
 }
 
 weir_rc cli_source_drop(const cli_source *s, weir_error *err)

@@ -42,5 +42,8 @@ WEIR_MUST_CHECK weir_rc cli_source_bridge_wait(const cli_source *s, const char *
                                                weir_error *err);
 /* Drops slot and publication, when nothing uses them any more; both may be absent. */
 WEIR_MUST_CHECK weir_rc cli_source_drop(const cli_source *s, weir_error *err);
+/* Removes the state folder: its log is of no use without the slot, and would be taken for one whose
+ * slot was lost. The bridge must not run. */
+WEIR_MUST_CHECK weir_rc cli_source_forget(const cli_source *s, weir_error *err);
 
 #endif

@@ -464,17 +464,9 @@ static int stop(sync_cmd *s)
 
 static weir_rc forget_position(sync_cmd *s, bool back, weir_error *err)
 {
-    weir_pg *pg = NULL;
-    weir_pg_conf conf = {.uri = back ? s->conf.source.uri : s->conf.target.uri,
-                         .application_name = "weir"};
-    weir_rc rc = weir_pg_open(&pg, &conf, err);
-    rc = rc == WEIR_OK ? sync_schema(pg, err) : rc;
-    rc = rc == WEIR_OK
-             ? sync_position_forget(
-                   pg, weir_arena_printf(s->a, "%s%s", s->conf.name, back ? "_back" : ""), err)
-             : rc;
-    weir_pg_close(pg);
-    return rc;
+    return sync_flow_forget(back ? s->conf.source.uri : s->conf.target.uri,
+                            weir_arena_printf(s->a, "%s%s", s->conf.name, back ? "_back" : ""),
+                            err);
 }
 
 /* Slots, publications, positions: nothing of it stays in either database but the history. */
@@ -497,6 +489,7 @@ static int forget(sync_cmd *s)
         cli_source src = source_of(s, back == 1);
         if (!(back ? s->conf.target.feed : s->conf.source.feed)) {
             rc = cli_source_drop(&src, &err);
+            rc = rc == WEIR_OK ? cli_source_forget(&src, &err) : rc;
         }
         /* A lake keeps its own position, in its manifest. */
         rc = rc == WEIR_OK && !s->conf.lake ? forget_position(s, back == 1, &err) : rc;
@@ -504,8 +497,10 @@ static int forget(sync_cmd *s)
     if (rc != WEIR_OK) {
         return cli_fail("sync", &err);
     }
-    (void)printf("slots, publications and positions of %s are gone; remove %s%s%s to begin anew\n",
-                 s->conf.name, s->dir, s->conf.lake ? " and choose another folder than " : "",
+    (void)unlink(weir_arena_printf(s->a, "%s/paused", s->dir));
+    (void)printf("slots, publications and positions of %s are gone, its logs are in %s; the next "
+                 "start begins anew%s%s\n",
+                 s->conf.name, s->dir, s->conf.lake ? ", in another folder than " : "",
                  s->conf.lake ? s->conf.lake->dir : "");
     return 0;
 }

@@ -88,7 +88,8 @@ WEIR_MUST_CHECK weir_rc sync_position_begin(weir_pg *target, const char *flow, w
                                             weir_error *err);
 WEIR_MUST_CHECK weir_rc sync_position_get(weir_pg *target, const char *flow, bool *known,
                                           weir_cursor *at, weir_error *err);
-/* Removes the flow's position: the next start begins anew. */
-WEIR_MUST_CHECK weir_rc sync_position_forget(weir_pg *target, const char *flow, weir_error *err);
+/* Removes what the target at uri knows of the flow, but for its history: the next start begins
+ * anew. It must not run. */
+WEIR_MUST_CHECK weir_rc sync_flow_forget(const char *uri, const char *flow, weir_error *err);
 
 #endif

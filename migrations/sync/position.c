@@ -81,7 +81,7 @@ static weir_rc drop_triggers(weir_pg *target, const char *flow, weir_error *err)
     return rc;
 }
 
-weir_rc sync_position_forget(weir_pg *target, const char *flow, weir_error *err)
+static weir_rc forget_rows(weir_pg *target, const char *flow, weir_error *err)
 {
     static const char *const tables[] = {"decision", "flow_table", "position"};
     const char *params[] = {flow};
@@ -92,4 +92,16 @@ weir_rc sync_position_forget(weir_pg *target, const char *flow, weir_error *err)
         rc = weir_pg_query(target, sql, 1, params, NULL, err);
     }
     return rc;
+}
+
+weir_rc sync_flow_forget(const char *uri, const char *flow, weir_error *err)
+{
+    weir_pg *target = NULL;
+    weir_pg_conf conf = {.uri = uri, .application_name = "weir"};
+    weir_rc rc = weir_pg_open(&target, &conf, err);
+    rc = rc == WEIR_OK ? sync_schema(target, err) : rc;
+    rc = rc == WEIR_OK ? forget_rows(target, flow, err) : rc;
+    weir_pg_close(target);
+    /* Tables that count as copied would not be copied again, and lack what came meanwhile. */
+    return rc == WEIR_OK ? crw_forget(uri, flow, err) : rc;
 }

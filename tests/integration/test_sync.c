@@ -365,6 +365,25 @@ static void test_no_such_target(void **state)
     synctest_ini(t, "tables = public.t");
 }
 
+/* What is forgotten begins anew: the bridge's log knows of no slot that was lost. */
+static void test_forgotten_begins_anew(void **state)
+{
+    synctest *t = begin(state, "tables = public.t");
+    synctest_start(t);
+    synctest_sql(t->a, "INSERT INTO t (id) VALUES (1)");
+    synctest_equal(t, "t");
+    assert_int_equal(0, synctest_run(t, "pause", NULL, NULL));
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    assert_int_equal(0, synctest_run(t, "forget", NULL, NULL));
+    assert_string_equal("0", synctest_value(t, t->a, "SELECT count(*) FROM pg_replication_slots"));
+    synctest_start(t);
+    synctest_sql(t->a, "INSERT INTO t (id) VALUES (2)");
+    synctest_equal(t, "t");
+    assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
+    assert_int_equal(0, synctest_run(t, "forget", NULL, NULL));
+    assert_int_equal(0, synctest_run(t, "forget", NULL, NULL)); /* nothing is there any more */
+}
+
 static void test_refused(void **state)
 {
     synctest *t = begin(state, "tables = public.*");
@@ -397,6 +416,7 @@ int main(void)
         cmocka_unit_test_teardown(test_killed, synctest_end),
         cmocka_unit_test_teardown(test_source_down, synctest_end),
         cmocka_unit_test_teardown(test_no_such_target, synctest_end),
+        cmocka_unit_test_teardown(test_forgotten_begins_anew, synctest_end),
         cmocka_unit_test_teardown(test_refused, synctest_end),
     };
     return cmocka_run_group_tests_name("sync", tests, synctest_up, synctest_down);
