@@ -365,19 +365,23 @@ static void test_no_such_target(void **state)
     synctest_ini(t, "tables = public.t");
 }
 
-/* What is forgotten begins anew: the bridge's log knows of no slot that was lost. */
+/* What is forgotten begins anew: the bridge's log knows of no slot that was lost, and no table
+ * counts as copied. */
 static void test_forgotten_begins_anew(void **state)
 {
-    synctest *t = begin(state, "tables = public.t");
-    synctest_start(t);
+    synctest *t = begin(state, "tables = public.t\ninitial = copy");
     synctest_sql(t->a, "INSERT INTO t (id) VALUES (1)");
+    synctest_start(t);
+    synctest_sql(t->a, "INSERT INTO t (id) VALUES (2)");
     synctest_equal(t, "t");
     assert_int_equal(0, synctest_run(t, "pause", NULL, NULL));
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     assert_int_equal(0, synctest_run(t, "forget", NULL, NULL));
     assert_string_equal("0", synctest_value(t, t->a, "SELECT count(*) FROM pg_replication_slots"));
+    synctest_sql(t->a, "INSERT INTO t (id) VALUES (3)");
+    synctest_sql(t->b, "DELETE FROM t");
     synctest_start(t);
-    synctest_sql(t->a, "INSERT INTO t (id) VALUES (2)");
+    synctest_sql(t->a, "INSERT INTO t (id) VALUES (4)");
     synctest_equal(t, "t");
     assert_int_equal(0, synctest_run(t, "stop", NULL, NULL));
     assert_int_equal(0, synctest_run(t, "forget", NULL, NULL));
