@@ -9,6 +9,7 @@
 #include "libweir/base/xalloc.h"
 #include "migrations/sync/apply_priv.h"
 #include "migrations/sync/conflict.h"
+#include "migrations/sync/merge.h"
 
 enum { JSON_MAX_BYTES = 256 << 20 };
 
@@ -284,57 +285,23 @@ static weir_rc ask_operator(sync_apply *s, record *r, sync_verdict *verdict, wei
 
 static weir_rc write_merged(sync_apply *s, wish *w, const char *row, weir_error *err)
 {
-    weir_buf b;
     char name[64];
-    weir_buf_init(&b, 4 << 20);
     (void)snprintf(name, sizeof name, "W%d%d", w->m->id, w->local.there);
-    const char *verb = w->local.there ? "UPDATE %s AS t SET (" : "INSERT INTO %s AS t (";
-    weir_buf_printf(&b, verb, w->local.there ? w->m->from : w->m->table);
-    for (int pass = 0; pass < 2; pass++) {
-        int shown = 0;
-        for (uint16_t i = 0; i < w->m->n; i++) {
-            if (!w->m->col[i].always || !w->local.there) {
-                weir_buf_printf(&b, "%s%s%s", shown++ ? ", " : "", pass ? "r." : "",
-                                w->m->col[i].ident);
-            }
-        }
-        if (pass == 0) {
-            weir_buf_putz(&b,
-                          w->local.there ? ") = (SELECT " : ") OVERRIDING SYSTEM VALUE SELECT ");
-        }
-    }
     int n = w->local.there ? sync_apply_params(s, w->m, NULL, NULL, w->v, w->params) : 0;
-    weir_buf_printf(&b, " FROM jsonb_populate_record(NULL::%s, $%d::jsonb) r", w->m->table, n + 1);
-    if (w->local.there) {
-        weir_buf_putz(&b, ") WHERE ");
-        for (uint16_t i = 0; i < w->m->nkey; i++) {
-            weir_buf_printf(&b, "%st.%s = $%d", i ? " AND " : "", w->m->col[w->m->key[i]].ident,
-                            i + 1);
-        }
-    }
-    weir_buf_u8(&b, '\0');
+    const char *sql = sync_sql_merged(w->m, s->a, w->local.there, n + 1);
     w->params[n] = row;
-    weir_rc rc = b.failed ? weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too wide", w->m->plain)
-                          : sync_exec_send(&s->x, name, b.p, n + 1, w->params, 1, w->m->plain, err);
-    weir_buf_fini(&b);
-    return rc;
+    return sql ? sync_exec_send(&s->x, name, sql, n + 1, w->params, 1, w->m->plain, err)
+               : weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too wide", w->m->plain);
 }
 
 static weir_rc ask_function(sync_apply *s, wish *w, record *r, weir_error *err)
 {
     weir_pg_rows *rows = NULL;
     char name[64];
-    const char *fn = w->m->rules.function;
-    const char *dot = strchr(fn, '.');
-    const char *schema =
-        dot ? weir_arena_dupz(s->a, weir_slice_of(fn, (size_t)(dot - fn))) : "public";
-    const char *sql = weir_arena_printf(
-        s->a,
-        "SELECT %s.%s($1, $2, $3::jsonb, $4::jsonb, '2000-01-01 00:00:00+00'::timestamptz + "
-        "$5::bigint * interval '1 microsecond', '2000-01-01 00:00:00+00'::timestamptz + $6::bigint "
-        "* interval '1 microsecond')",
-        weir_pg_ident(s->a, weir_slice_z(schema)),
-        weir_pg_ident(s->a, weir_slice_z(dot ? dot + 1 : fn)));
+    const char *sql = sync_sql_ask(w->m, s->a);
+    if (!sql) {
+        return weir_fail(err, WEIR_E_LIMIT, 0, "table %s: too wide", w->m->plain);
+    }
     const char *params[] = {w->m->plain,   r->kind,     r->local_row,
                             r->remote_row, r->local_us, r->remote_us};
     (void)snprintf(name, sizeof name, "F%d", w->m->id);

@@ -66,6 +66,56 @@ static bool rule_key(const char *key)
            strcmp(key, "function") == 0;
 }
 
+/* A name up to its end or a dot, without the quotes it may have. *at: behind it. */
+static const char *one_name(weir_arena *a, const char **at, bool rest)
+{
+    const char *p = *at;
+    if (*p != '"') {
+        const char *dot = rest ? NULL : strchr(p, '.');
+        *at = dot ? dot : p + strlen(p);
+        return weir_arena_dupz(a, weir_slice_of(p, (size_t)(*at - p)));
+    }
+    weir_buf b;
+    weir_buf_init(&b, 1 << 20);
+    for (p++; *p && (*p != '"' || p[1] == '"'); p++) {
+        p += *p == '"';
+        weir_buf_u8(&b, (uint8_t)*p);
+    }
+    *at = *p ? p + 1 : p;
+    const char *z = weir_arena_dupz(a, weir_buf_slice(&b));
+    weir_buf_fini(&b);
+    return z;
+}
+
+/* "schema.name", both as they are or quoted as in SQL; a name without a dot is in public. */
+static void split_name(weir_arena *a, const char *text, const char **schema, const char **name)
+{
+    const char *p = text;
+    const char *first = one_name(a, &p, false);
+    *schema = *p == '.' ? first : "public";
+    if (*p == '.') {
+        p++;
+        first = one_name(a, &p, true);
+    }
+    *name = first;
+}
+
+/* Patterns, with names quoted as in SQL or not. */
+static const char *patterns(weir_arena *a, const char *text)
+{
+    weir_buf b;
+    weir_buf_init(&b, 1 << 20);
+    for (const char *p = text; *p; p++) {
+        if (*p != '"' || p[1] == '"') {
+            p += *p == '"';
+            weir_buf_u8(&b, (uint8_t)*p);
+        }
+    }
+    const char *z = weir_arena_dupz(a, weir_buf_slice(&b));
+    weir_buf_fini(&b);
+    return z;
+}
+
 static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, const char *value)
 {
     static const char *const sides[] = {"target", "source"};
@@ -86,7 +136,12 @@ static weir_rc set_rule(conf_reader *r, sync_rules *rules, const char *key, cons
         rc = one_of(key, value, sides, 2, &i, r->err);
         rules->source_wins = i == 1;
     } else {
-        rules->function = weir_arena_strdup(r->a, value);
+        const char *schema = NULL;
+        const char *name = NULL;
+        split_name(r->a, value, &schema, &name);
+        rules->function =
+            weir_arena_printf(r->a, "%s.%s", weir_pg_ident(r->a, weir_slice_z(schema)),
+                              weir_pg_ident(r->a, weir_slice_z(name)));
     }
     return rc;
 }
@@ -152,9 +207,9 @@ static weir_rc set_sync(conf_reader *r, const char *key, const char *value)
         rc = one_of(key, value, initials, 2, &i, r->err);
         c->copy = i == 1;
     } else if (strcmp(key, "tables") == 0) {
-        c->tables = weir_arena_strdup(r->a, value);
+        c->tables = patterns(r->a, value);
     } else if (strcmp(key, "exclude") == 0) {
-        c->exclude = weir_arena_strdup(r->a, value);
+        c->exclude = patterns(r->a, value);
     } else if (strcmp(key, "listen") == 0) {
         c->listen = weir_arena_strdup(r->a, value);
     } else if (strcmp(key, "log_level") == 0) {
@@ -197,14 +252,6 @@ static weir_rc set_side(conf_reader *r, const char *section, sync_side_conf *s, 
         return WEIR_OK;
     }
     return sync_conf_no_option(section, key, words, 4, r->err);
-}
-
-/* "schema.name", both kept; a name without a dot is in public. */
-static void split_name(weir_arena *a, const char *text, const char **schema, const char **name)
-{
-    const char *dot = strchr(text, '.');
-    *schema = dot ? weir_arena_dupz(a, weir_slice_of(text, (size_t)(dot - text))) : "public";
-    *name = weir_arena_strdup(a, dot ? dot + 1 : text);
 }
 
 static weir_rc set_table(conf_reader *r, const char *section, const char *key, const char *value)
