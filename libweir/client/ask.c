@@ -39,6 +39,16 @@ static void take_parts(weir_client_reply *r)
     }
 }
 
+/* Does a refusal leave open what became of the command? When it was sent before, only an outcome
+ * of its key closes that, or a refusal that it would have met the first time: others come before
+ * the key is looked at, from a service that has just started, say. */
+static bool may_have_run(const weir_cl_call *k, int status, const char *type)
+{
+    bool outcome = status == 400 || status == 409 || status == 412 || status == 422;
+    return k->command &&
+           ((k->left && !outcome) || strcmp(type, "urn:weir:problem:outcome-unknown") == 0);
+}
+
 static void on_answer(const weir_cl_call *k, weir_slice body, const weir_client_error *err)
 {
     weir_answer a;
@@ -57,8 +67,7 @@ static void on_answer(const weir_cl_call *k, weir_slice body, const weir_client_
     if (!weir_answer_ok(&a)) {
         weir_cl_error_problem(&why, a.status, a.body);
         why.retry_after_s = (int)a.retry_after_s;
-        why.maybe_executed =
-            k->command && strcmp(why.type, "urn:weir:problem:outcome-unknown") == 0;
+        why.maybe_executed = may_have_run(k, a.status, why.type);
         k->fn(k->fn_arg, NULL, &why);
         return;
     }
