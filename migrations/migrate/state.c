@@ -7,6 +7,7 @@
 #include "migrations/crawler/crawler.h"
 
 enum { LOCK_WAIT_MS = 10000 };
+#define LOCK_KIND "weir_migrate"
 
 extern const char weir_sql_migrate_schema[];
 
@@ -45,10 +46,12 @@ weir_rc mig_state_read(weir_pg *target, weir_arena *a, const char *name, mig_sta
                        weir_error *err)
 {
     static const char sql[] =
-        "SELECT phase, paused, lsn, sub, passed, changes, truncates, mapping, waits, "
-        "(extract(epoch "
-        "FROM clock_timestamp() - seen_at) * 1000)::bigint, (SELECT count(*) FROM weir_sync.reject "
-        "WHERE job = name), system_id FROM weir_sync.migrate WHERE name = $1";
+        "SELECT phase, paused, lsn, sub, passed, changes, truncates, mapping, waits, CASE WHEN "
+        /* one that is at a long step says nothing meanwhile, but has its lock */
+        WEIR_PG_LOCK_HELD(LOCK_KIND, "name") " THEN 0 ELSE (extract(epoch FROM clock_timestamp() "
+                                             "- seen_at) * 1000)::bigint END, (SELECT count(*) "
+                                             "FROM weir_sync.reject WHERE job = name), "
+                                             "system_id FROM weir_sync.migrate WHERE name = $1";
     const mig_state none = {.mapping = "", .waits = "", .system_id = ""};
     weir_pg_rows *r = NULL;
     weir_rc rc = weir_pg_query(target, sql, 1, &name, &r, err);
@@ -92,7 +95,7 @@ weir_rc mig_state_seen(weir_pg *target, const char *name, const char *waits, wei
 
 weir_rc mig_state_lock(weir_pg *target, const char *name, weir_error *err)
 {
-    const weir_pg_lock_conf conf = {"weir_migrate", name, LOCK_WAIT_MS, NULL, NULL};
+    const weir_pg_lock_conf conf = {LOCK_KIND, name, LOCK_WAIT_MS, NULL, NULL};
     weir_rc rc = weir_pg_lock(target, &conf, err);
     return rc == WEIR_E_CONFLICT
                ? weir_fail(err, rc, 0,

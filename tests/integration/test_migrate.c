@@ -243,11 +243,45 @@ static void follows_awkward_changes(void **state)
                                       "count(*) FROM pg_class WHERE relname LIKE 'pair%')"));
 }
 
+/* A step that takes long, behind a lock here, leaves the record of the applier old; a process that
+ * is gone does so, too. */
+static void a_long_step_is_not_silence(void **state)
+{
+    (void)state;
+    fixture_need(&migtest_fx);
+    weir_error err;
+    weir_pg *other = NULL;
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "longstep");
+    migtest_sql(t.source, SOURCE);
+    migtest_sql(t.target, TARGET);
+    migtest_mapping(&t, "[migration]\nchunk_rows = 50\n", GOOD);
+    migtest_start(&t);
+    migtest_await_phase(&t, "live");
+    const weir_pg_conf conf = {.uri = t.target_uri, .application_name = "other"};
+    assert_rc(WEIR_OK, weir_pg_open(&other, &conf, &err), &err);
+    migtest_sql(other, "BEGIN; LOCK TABLE s.pair");
+    migtest_sql(t.source, "UPDATE pair SET note = 'waits' WHERE y = 1");
+    migtest_await(&t, false, "SELECT count(*) FROM pg_locks WHERE NOT granted", "1");
+    static const char old[] =
+        "UPDATE weir_sync.migrate SET seen_at = clock_timestamp() - interval '1 hour'";
+    migtest_sql(t.target, old);
+    assert_int_equal(0, migtest_weir(&t, "status", "--json", NULL));
+    migtest_said(&t, "\"running\":true");
+    migtest_sql(other, "ROLLBACK");
+    weir_pg_close(other);
+    migtest_caught_up(&t);
+    (void)fixture_stop(t.run, 20000);
+    migtest_sql(t.target, old);
+    assert_int_equal(0, migtest_weir(&t, "status", "--json", NULL));
+    migtest_said(&t, "\"running\":false");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(refuses_with_place_and_reason, close_one),
         cmocka_unit_test_teardown(follows_awkward_changes, close_one),
+        cmocka_unit_test_teardown(a_long_step_is_not_silence, close_one),
     };
     return cmocka_run_group_tests_name("migrate", tests, migtest_up, migtest_down);
 }
