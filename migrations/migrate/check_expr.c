@@ -352,5 +352,8 @@ weir_rc mig_check_column(mig_checker *c, mig_ptable *t, mig_column *mc, mig_pcol
         (not_null || narrow || !out->plain)) {
         rc = sample(c, t, mc, out, not_null, narrow, to.type_oid == 1043, err);
     }
+    if (rc == WEIR_OK && c->opts->sample && errors == c->m->nerrors && !to.builtin) {
+        rc = mig_check_labels(c, t, mc, out, &to, err);
+    }
     return rc;
 }

@@ -70,6 +70,9 @@ WEIR_MUST_CHECK weir_rc mig_check_expr(mig_checker *c, mig_ptable *t, const mig_
                                        const char *what, uint32_t *type, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_check_column(mig_checker *c, mig_ptable *t, mig_column *mc,
                                          mig_pcol *out, weir_error *err);
+/* Warns of values without a label when the column is of an enum. */
+WEIR_MUST_CHECK weir_rc mig_check_labels(mig_checker *c, const mig_ptable *t, const mig_column *mc,
+                                         const mig_pcol *col, const mig_attr *to, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_check_key(mig_checker *c, mig_ptable *t, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_check_extras(mig_checker *c, mig_ptable *t, weir_error *err);
 WEIR_MUST_CHECK weir_rc mig_check_sequences(mig_checker *c, weir_error *err);

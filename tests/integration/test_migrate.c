@@ -243,6 +243,24 @@ static void follows_awkward_changes(void **state)
                                       "count(*) FROM pg_class WHERE relname LIKE 'pair%')"));
 }
 
+static void other_labels_are_told(void **state)
+{
+    (void)state;
+    fixture_need(&migtest_fx);
+    migtest_open(&t, &migtest_fx, WEIR_BIN_DIR, "labels");
+    migtest_sql(t.source, "CREATE TYPE mood AS ENUM ('a', 'b ''x'''); CREATE TABLE e (id int "
+                          "PRIMARY KEY, m mood); INSERT INTO e VALUES (1, 'a'), (2, NULL), (3, "
+                          "'b ''x''')");
+    migtest_sql(t.target, "CREATE TYPE mood AS ENUM ('A', 'b ''x'''); CREATE TABLE e (id int "
+                          "PRIMARY KEY, m mood, n mood)");
+    migtest_mapping(&t, "",
+                    "[table public.e]\nfrom = e\ncolumn id = id\ncolumn m = m\n"
+                    "column n = CASE m WHEN 'a' THEN 'A' ELSE m::text END\n");
+    assert_int_equal(0, migtest_weir(&t, "--dry-run", NULL));
+    migtest_said(&t, "warning: column m has no label of mood in 1 of 3 rows looked at, 'a' for");
+    assert_null(strstr(t.said, "column n"));
+}
+
 /* A step that takes long, behind a lock here, leaves the record of the applier old; a process that
  * is gone does so, too. */
 static void a_long_step_is_not_silence(void **state)
@@ -281,6 +299,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(refuses_with_place_and_reason, close_one),
         cmocka_unit_test_teardown(follows_awkward_changes, close_one),
+        cmocka_unit_test_teardown(other_labels_are_told, close_one),
         cmocka_unit_test_teardown(a_long_step_is_not_silence, close_one),
     };
     return cmocka_run_group_tests_name("migrate", tests, migtest_up, migtest_down);
