@@ -14,6 +14,8 @@ enum {
     SEEN_MS = 500,
     NOTE_MS = 50, /* a target in the source's own cluster moves the source by each note */
     RETRY_MS = 1000,
+    RETRY_MAX_MS = 60000,
+    RETRY_REST = 9, /* times what it took */
     TELL_MS = 2000,
     PAUSED_MS = 200,
     APPLIER_SILENT_MS = 15000
@@ -178,8 +180,15 @@ static weir_rc retry_rejects(mig_session *s, mig_feed *f, weir_error *err)
     return rc;
 }
 
+/* Many rejects take long to be tried, one by one; the source's changes wait meanwhile. */
+static int64_t rest_ms(int64_t took_ms)
+{
+    int64_t ms = took_ms * RETRY_REST;
+    return ms < RETRY_MS ? RETRY_MS : ms > RETRY_MAX_MS ? RETRY_MAX_MS : ms;
+}
+
 typedef struct ticks {
-    int64_t seen, retried, told, noted_ms;
+    int64_t seen, retry_at, told, noted_ms;
     int64_t changes;
     bool dirty; /* something was applied since rejects were tried */
     weir_cursor noted;
@@ -196,9 +205,9 @@ static weir_rc between(mig_session *s, mig_feed *f, ticks *k, mig_state *st, wei
         k->noted_ms = now;
         k->noted = f->next;
     }
-    if (rc == WEIR_OK && k->dirty && now - k->retried >= RETRY_MS) {
+    if (rc == WEIR_OK && k->dirty && now >= k->retry_at) {
         rc = retry_rejects(s, f, err);
-        k->retried = now;
+        k->retry_at = weir_mono_ms() + rest_ms(weir_mono_ms() - now);
         k->dirty = false;
     }
     if (rc == WEIR_OK && now - k->seen >= SEEN_MS) {

@@ -10,6 +10,7 @@
 #include "libweir/base/log.h"
 #include "libweir/base/xalloc.h"
 #include "migrations/sync/apply_priv.h"
+#include "migrations/sync/merge.h"
 #include "migrations/sync/source.h"
 
 enum {
@@ -148,6 +149,10 @@ weir_rc sync_apply_route(sync_apply *s, weir_slice slot, const weir_relation *re
     }
     if (rc == WEIR_OK) {
         rc = route.kind == SYNC_ROUTE_DIRECT ? sync_orphans_learn(s, m, err) : rc;
+    }
+    if (rc == WEIR_OK && m->kind == SYNC_ROUTE_DIRECT && m->rules.policy == SYNC_FUNCTION &&
+        !s->conf.defers) {
+        rc = sync_function_check(s->x.pg, m, err); /* now, not in the night of the first conflict */
     }
     if (rc == WEIR_OK) {
         m->joining = sync_join_has(s, rel);

@@ -12,6 +12,24 @@ static const char *text_in(weir_arena *a, weir_buf *b)
     return z;
 }
 
+weir_rc sync_function_check(weir_pg *pg, const sync_map *m, weir_error *err)
+{
+    static const char sql[] =
+        "SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace "
+        "WHERE format('\"%s\".\"%s\"', replace(n.nspname, '\"', '\"\"'), replace(p.proname, '\"', "
+        "'\"\"')) = $1 AND 6 BETWEEN p.pronargs - p.pronargdefaults AND p.pronargs";
+    weir_pg_rows *rows = NULL;
+    weir_rc rc = weir_pg_query(pg, sql, 1, &m->rules.function, &rows, err);
+    if (rc == WEIR_OK && weir_pg_nrows(rows) == 0) {
+        rc = weir_fail(err, WEIR_E_STATE, 0,
+                       "table %s: its conflicts are for a function that is not there: create "
+                       "%s(text, text, jsonb, jsonb, timestamptz, timestamptz) RETURNS jsonb",
+                       m->plain, m->rules.function);
+    }
+    weir_pg_rows_free(rows);
+    return rc;
+}
+
 const char *sync_sql_ask(const sync_map *m, weir_arena *a)
 {
     static const char epoch[] = "'2000-01-01 00:00:00+00'::timestamptz + ";

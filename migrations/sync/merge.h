@@ -4,6 +4,9 @@
 
 #include "migrations/sync/map.h"
 
+/* Is the map's function there, with as many arguments as it is given? WEIR_E_STATE: no. */
+WEIR_MUST_CHECK weir_rc sync_function_check(weir_pg *pg, const sync_map *m, weir_error *err);
+
 /* Both in the arena; NULL: too wide. */
 
 /* Asks the map's function. Parameters: table, kind, the row here as JSON, the one that came as JSON

@@ -42,10 +42,26 @@ static void test_rows_have_one_form(void **state)
                                        "\"odd s\".\"T x\""));
 }
 
+/* Not when the first conflict comes, and it goes on once it is there. */
+static void test_missing_is_told_at_once(void **state)
+{
+    synctest *t = synctest_begin(state, WEIR_BIN_DIR, "CREATE TABLE t (id int PRIMARY KEY, n int)",
+                                 "tables = t\nways = one\nconflict = error\n[table t]\nconflict = "
+                                 "function\nfunction = mend");
+    synctest_start(t);
+    synctest_sql(t->a, "INSERT INTO t VALUES (1, 1)");
+    synctest_said(t, "create \"public\".\"mend\"(text, text, jsonb, jsonb, timestamptz, "
+                     "timestamptz) RETURNS jsonb");
+    synctest_sql(t->b, "CREATE FUNCTION mend(text, text, jsonb, jsonb, timestamptz, timestamptz) "
+                       "RETURNS jsonb LANGUAGE sql RETURN $4");
+    synctest_until(t, t->b, "SELECT count(*)::int FROM t", "the row after the function");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_rows_have_one_form, synctest_end),
+        cmocka_unit_test_teardown(test_missing_is_told_at_once, synctest_end),
     };
     return cmocka_run_group_tests(tests, synctest_up, synctest_down);
 }

@@ -10,7 +10,7 @@
 #include "libweir/codec/json.h"
 #include "tests/support/app.h"
 
-enum { EQUAL_MS = 30000 };
+enum { EQUAL_MS = 30000, SAID_MS = 20000 };
 
 fixture synctest_fx;
 
@@ -257,6 +257,29 @@ void synctest_until(synctest *t, weir_pg *pg, const char *sql, const char *what)
 {
     sql_wait w = {pg, sql};
     bool ok = weir_wait_until(says_one, &w, EQUAL_MS, what);
+    if (!ok) {
+        show(t);
+    }
+    assert_true(ok);
+}
+
+typedef struct words_wait {
+    synctest *t;
+    const char *words;
+} words_wait;
+
+static bool says(void *arg)
+{
+    words_wait *w = arg;
+    weir_slice out = {NULL, 0};
+    (void)synctest_run(w->t, "status", NULL, &out);
+    return strstr(weir_arena_dupz(synctest_fx.a, out), w->words) != NULL;
+}
+
+void synctest_said(synctest *t, const char *words)
+{
+    words_wait w = {t, words};
+    bool ok = weir_wait_until(says, &w, SAID_MS, words);
     if (!ok) {
         show(t);
     }

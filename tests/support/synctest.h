@@ -38,6 +38,8 @@ void synctest_kill_one(synctest *t, uint64_t *rng);
 const char *synctest_traffic(synctest *t);
 /* Waits until both sides hold the same rows in these tables (space separated). */
 void synctest_equal(synctest *t, const char *tables);
+/* Waits until `weir sync INI status` says so. */
+void synctest_said(synctest *t, const char *words);
 /* Waits until SQL on a side says 1. */
 void synctest_until(synctest *t, weir_pg *pg, const char *sql, const char *what);
 
