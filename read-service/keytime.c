@@ -158,7 +158,7 @@ static void settle(moment *m, bool zoned)
     }
 }
 
-static weir_rc said(const char *z, weir_slice *out)
+weir_rc rsvc_key_said(const char *z, weir_slice *out)
 {
     *out = z ? weir_slice_z(z) : (weir_slice){NULL, 0};
     return z ? WEIR_OK : WEIR_E_LIMIT;
@@ -195,7 +195,7 @@ weir_rc rsvc_keytime_spell(rsvc_key_kind kind, weir_slice s, weir_arena *a, weir
 {
     moment m = {.year = 0};
     if (is_word(s, "infinity") || is_word(s, "-infinity")) {
-        return said(s.p[0] == '-' ? "-infinity" : "infinity", out);
+        return rsvc_key_said(s.p[0] == '-' ? "-infinity" : "infinity", out);
     }
     bool ok = read_date(&s, &m);
     if (ok && kind != RSVC_KEY_DATE && s.n && (take(&s, 'T') || (s.n > 3 && take(&s, ' ')))) {
@@ -211,5 +211,5 @@ weir_rc rsvc_keytime_spell(rsvc_key_kind kind, weir_slice s, weir_arena *a, weir
     }
     int64_t most = kind == RSVC_KEY_DATE ? DATE_YEAR_MAX : TIME_YEAR_MAX;
     bool there = ok && m.year >= YEAR_MIN && m.year <= most;
-    return there ? said(show(&m, kind, a), out) : WEIR_E_INPUT;
+    return there ? rsvc_key_said(show(&m, kind, a), out) : WEIR_E_INPUT;
 }

@@ -9,5 +9,7 @@
  * " BC"; infinity. WEIR_E_INPUT: it is no such value, WEIR_E_LIMIT: a is full. */
 WEIR_MUST_CHECK weir_rc rsvc_keytime_spell(rsvc_key_kind kind, weir_slice s, weir_arena *a,
                                            weir_slice *out);
+/* z as *out; NULL, which an arena that is full gives, is WEIR_E_LIMIT. */
+WEIR_MUST_CHECK weir_rc rsvc_key_said(const char *z, weir_slice *out);
 
 #endif

@@ -126,12 +126,6 @@ static bool all_plain(const rsvc_key_type *types, size_t n, weir_slice key)
 /* --- closely ------------------------------------------------------------------------------------
  */
 
-static weir_rc said(const char *z, weir_slice *out)
-{
-    *out = z ? weir_slice_z(z) : (weir_slice){NULL, 0};
-    return z ? WEIR_OK : WEIR_E_LIMIT;
-}
-
 static bool blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -159,11 +153,11 @@ static weir_rc spell_bool(weir_slice s, weir_slice *out)
 {
     if (begins(s, 1, "true") || begins(s, 1, "yes") || begins(s, 2, "on") ||
         weir_slice_eqz(s, "1")) {
-        return said("t", out);
+        return rsvc_key_said("t", out);
     }
     bool no = begins(s, 1, "false") || begins(s, 1, "no") || begins(s, 2, "off") ||
               weir_slice_eqz(s, "0");
-    return no ? said("f", out) : WEIR_E_INPUT;
+    return no ? rsvc_key_said("f", out) : WEIR_E_INPUT;
 }
 
 static weir_rc spell_int(rsvc_key_kind kind, weir_slice s, weir_arena *a, weir_slice *out)
@@ -187,7 +181,8 @@ static weir_rc spell_int(rsvc_key_kind kind, weir_slice s, weir_arena *a, weir_s
     if (n > SURE_INT8 + 1 || v > most + minus) {
         return WEIR_E_INPUT;
     }
-    return said(weir_arena_printf(a, "%s%llu", minus && v ? "-" : "", (unsigned long long)v), out);
+    return rsvc_key_said(
+        weir_arena_printf(a, "%s%llu", minus && v ? "-" : "", (unsigned long long)v), out);
 }
 
 typedef struct decimal {
@@ -240,7 +235,7 @@ static weir_rc spell_numeric(rsvc_key_type t, weir_slice s, weir_arena *a, weir_
 {
     decimal d;
     if (s.n == 3 && strncasecmp(s.p, "nan", 3) == 0) {
-        return said("NaN", out);
+        return rsvc_key_said("NaN", out);
     }
     if (!read_decimal(s, &d)) {
         return WEIR_E_INPUT;
@@ -303,7 +298,7 @@ static weir_rc spell_uuid(weir_slice s, weir_arena *a, weir_slice *out)
         digits++;
     }
     text[n] = '\0';
-    return digits == 32 && i == s.n ? said(weir_arena_strdup(a, text), out) : WEIR_E_INPUT;
+    return digits == 32 && i == s.n ? rsvc_key_said(weir_arena_strdup(a, text), out) : WEIR_E_INPUT;
 }
 
 /* bpchar_in: filled up with blanks, and blanks beyond its length are cut. */

@@ -316,6 +316,19 @@ const char *weir_http_header(const weir_http_req *req, const char *name)
     return MHD_lookup_connection_value(req->conn, MHD_HEADER_KIND, name);
 }
 
+/* Until fn says MHD_NO. */
+static void each_header(const weir_http_req *req, MHD_KeyValueIterator fn, void *arg)
+{
+    bool on = true;
+    if (req->conn) {
+        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, fn, arg);
+    }
+    for (size_t i = 0; !req->conn && on && i < req->foreign.nheaders; i++) {
+        const weir_http_pair *h = &req->foreign.headers[i];
+        on = fn(arg, MHD_HEADER_KIND, h->name, h->value) == MHD_YES;
+    }
+}
+
 typedef struct census {
     const char *const *names;
     size_t n;
@@ -342,12 +355,7 @@ static enum MHD_Result count_one(void *arg, enum MHD_ValueKind kind, const char 
 const char *weir_http_header_twice(const weir_http_req *req, const char *const *names, size_t n)
 {
     census c = {.names = names, .n = n};
-    for (size_t i = 0; !req->conn && i < req->foreign.nheaders; i++) {
-        (void)count_one(&c, MHD_HEADER_KIND, req->foreign.headers[i].name, NULL);
-    }
-    if (req->conn) {
-        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, count_one, &c);
-    }
+    each_header(req, count_one, &c);
     return c.twice;
 }
 
@@ -386,14 +394,7 @@ static enum MHD_Result join_one(void *arg, enum MHD_ValueKind kind, const char *
 const char *weir_http_header_list(const weir_http_req *req, const char *name)
 {
     lines l = {.a = req->arena, .name = name};
-    if (req->conn) {
-        (void)MHD_get_connection_values(req->conn, MHD_HEADER_KIND, join_one, &l);
-        return l.joined;
-    }
-    for (size_t i = 0; i < req->foreign.nheaders && !l.full; i++) {
-        (void)join_one(&l, MHD_HEADER_KIND, req->foreign.headers[i].name,
-                       req->foreign.headers[i].value);
-    }
+    each_header(req, join_one, &l);
     return l.joined;
 }
 

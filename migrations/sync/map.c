@@ -141,7 +141,7 @@ weir_rc sync_map_make(weir_pg *pg, const weir_relation *rel, const sync_route *r
     return rc;
 }
 
-static const char *text_in(weir_arena *a, weir_buf *b)
+const char *sync_text_in(weir_arena *a, weir_buf *b)
 {
     const char *z = b->failed ? NULL : weir_arena_dupz(a, weir_buf_slice(b));
     weir_buf_fini(b);
@@ -262,7 +262,7 @@ const char *sync_sql_insert(const sync_map *m, weir_arena *a, bool upsert)
     if (upsert) {
         put_conflict_update(&b, m);
     }
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 /* Not last changed here after a time, as far as is remembered. */
@@ -331,7 +331,7 @@ const char *sync_sql_update(const sync_map *m, weir_arena *a, const sync_mask *p
         weir_buf_putz(&b, " AND ");
         sync_sql_put_guard(&b, "t.xmin", n + 1, n + 2);
     }
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_delete(const sync_map *m, weir_arena *a, bool guarded)
@@ -347,7 +347,7 @@ const char *sync_sql_delete(const sync_map *m, weir_arena *a, bool guarded)
         weir_buf_putz(&b, " AND ");
         sync_sql_put_guard(&b, "t.xmin", m->nkey + 1, m->nkey + 2);
     }
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 /* The key's columns by name: so the trigger that notes deletes spells them. */
@@ -382,7 +382,7 @@ const char *sync_sql_deleted(const sync_map *m, weir_arena *a)
     }
     weir_buf_putz(&b, ")::text WHERE NOT ");
     sync_sql_put_guard(&b, "d.xid::xid", m->nkey + 1, m->nkey + 2);
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_not_named(const sync_map *m, weir_arena *a)
@@ -395,7 +395,7 @@ const char *sync_sql_not_named(const sync_map *m, weir_arena *a)
     weir_buf_putz(&b, " WHERE ");
     put_join(&b, m);
     weir_buf_putz(&b, ")");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_row_deleted(const sync_map *m, weir_arena *a)
@@ -415,7 +415,7 @@ const char *sync_sql_row_deleted(const sync_map *m, weir_arena *a)
                         m->col[m->key[order[i]]].type);
     }
     weir_buf_putz(&b, ")::text");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_copy(const sync_map *m, weir_arena *a)
@@ -426,7 +426,7 @@ const char *sync_sql_copy(const sync_map *m, weir_arena *a)
     weir_buf_printf(&b, "COPY %s (", m->table);
     put_names(&b, m, &all);
     weir_buf_putz(&b, ") FROM STDIN");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_row_insert(const sync_map *m, weir_arena *a, const sync_mask *present)
@@ -444,7 +444,7 @@ const char *sync_sql_row_insert(const sync_map *m, weir_arena *a, const sync_mas
         }
     }
     weir_buf_putz(&b, ")");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 /* k1 = $n AND …, first parameter `from` */
@@ -501,7 +501,7 @@ const char *sync_sql_row_update(const sync_map *m, weir_arena *a, const sync_mas
             weir_buf_printf(&b, " AND ($%d::%s IS NULL OR true)", p, m->col[i].type);
         }
     }
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_row_delete(const sync_map *m, weir_arena *a)
@@ -510,7 +510,7 @@ const char *sync_sql_row_delete(const sync_map *m, weir_arena *a)
     weir_buf_init(&b, SQL_MAX_BYTES);
     weir_buf_printf(&b, "DELETE FROM %s AS t WHERE ", m->from);
     put_key_is(&b, m, 1);
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_row_look(const sync_map *m, weir_arena *a, bool tracked)
@@ -525,7 +525,7 @@ const char *sync_sql_row_look(const sync_map *m, weir_arena *a, bool tracked)
         m->from);
     put_key_is(&b, m, 1);
     weir_buf_putz(&b, " FOR UPDATE OF t");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_row_json(const sync_map *m, weir_arena *a)
@@ -534,7 +534,7 @@ const char *sync_sql_row_json(const sync_map *m, weir_arena *a)
     weir_buf_init(&b, SQL_MAX_BYTES);
     weir_buf_printf(&b, "SELECT to_jsonb(t.*) FROM %s AS t WHERE ", m->from);
     put_key_is(&b, m, 1);
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 /* Where one row is that equals the parameters from `from` on, compared as text: partitions use the
@@ -559,7 +559,7 @@ const char *sync_sql_whole_delete(const sync_map *m, weir_arena *a)
                     "DELETE FROM %s AS t USING one WHERE t.tableoid = one.part AND t.ctid = "
                     "one.place",
                     m->from);
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_whole_update(const sync_map *m, weir_arena *a, const sync_mask *present)
@@ -577,5 +577,5 @@ const char *sync_sql_whole_update(const sync_map *m, weir_arena *a, const sync_m
         }
     }
     weir_buf_putz(&b, " FROM one WHERE t.tableoid = one.part AND t.ctid = one.place");
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }

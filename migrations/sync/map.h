@@ -51,6 +51,8 @@ typedef struct sync_mask {
     uint64_t w[26];
 } sync_mask;
 
+/* What was put into b as a text in the arena; b is at its end. NULL: too long. */
+const char *sync_text_in(weir_arena *a, weir_buf *b);
 /* Statements over arrays, one parameter per column, in column order (delete: key columns). In the
  * arena; for a map with a key. */
 const char *sync_sql_insert(const sync_map *m, weir_arena *a, bool upsert);

@@ -5,13 +5,6 @@
 
 enum { SQL_MAX_BYTES = 4 << 20 };
 
-static const char *text_in(weir_arena *a, weir_buf *b)
-{
-    const char *z = b->failed ? NULL : weir_arena_dupz(a, weir_buf_slice(b));
-    weir_buf_fini(b);
-    return z;
-}
-
 weir_rc sync_function_check(weir_pg *pg, const sync_map *m, weir_error *err)
 {
     static const char sql[] =
@@ -50,7 +43,7 @@ const char *sync_sql_ask(const sync_map *m, weir_arena *a)
                     "%s$5::bigint * interval '1 microsecond', %s$6::bigint * interval "
                     "'1 microsecond')",
                     epoch, epoch);
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }
 
 const char *sync_sql_merged(const sync_map *m, weir_arena *a, bool there, int row)
@@ -73,11 +66,11 @@ const char *sync_sql_merged(const sync_map *m, weir_arena *a, bool there, int ro
     }
     if (!there) {
         weir_buf_printf(&b, " FROM jsonb_populate_record(NULL::%s, $%d::jsonb) r", m->table, row);
-        return text_in(a, &b);
+        return sync_text_in(a, &b);
     }
     weir_buf_printf(&b, " FROM jsonb_populate_record(t, $%d::jsonb) r) WHERE ", row);
     for (uint16_t i = 0; i < m->nkey; i++) {
         weir_buf_printf(&b, "%st.%s = $%d", i ? " AND " : "", m->col[m->key[i]].ident, i + 1);
     }
-    return text_in(a, &b);
+    return sync_text_in(a, &b);
 }

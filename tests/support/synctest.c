@@ -239,6 +239,15 @@ void synctest_equal(synctest *t, const char *tables)
     assert_true(same);
 }
 
+static void await(synctest *t, bool (*cond)(void *arg), void *arg, int64_t ms, const char *what)
+{
+    bool ok = weir_wait_until(cond, arg, ms, what);
+    if (!ok) {
+        show(t);
+    }
+    assert_true(ok);
+}
+
 typedef struct sql_wait {
     weir_pg *pg;
     const char *sql;
@@ -256,11 +265,7 @@ static bool says_one(void *arg)
 void synctest_until(synctest *t, weir_pg *pg, const char *sql, const char *what)
 {
     sql_wait w = {pg, sql};
-    bool ok = weir_wait_until(says_one, &w, EQUAL_MS, what);
-    if (!ok) {
-        show(t);
-    }
-    assert_true(ok);
+    await(t, says_one, &w, EQUAL_MS, what);
 }
 
 typedef struct words_wait {
@@ -279,9 +284,5 @@ static bool says(void *arg)
 void synctest_said(synctest *t, const char *words)
 {
     words_wait w = {t, words};
-    bool ok = weir_wait_until(says, &w, SAID_MS, words);
-    if (!ok) {
-        show(t);
-    }
-    assert_true(ok);
+    await(t, says, &w, SAID_MS, words);
 }
